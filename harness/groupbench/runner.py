@@ -1,0 +1,233 @@
+"""Runners: what turns a group of tasks and a seed into predictions; and the probes they host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+from groupbench.task import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+
+    from groupbench.canonical import Json
+    from groupbench.grouping import Group
+    from groupbench.predictions import FloatArray, Output
+    from groupbench.task import Example, Suite, Task
+
+Arrays: TypeAlias = "Mapping[str, np.typing.NDArray[Any]]"
+
+
+class Place(StrEnum):
+    """Where a runner sends text."""
+
+    LOCAL = "local"
+    """This process, or a loopback server we started."""
+    ENDPOINT = "endpoint"
+    """A URL the user named."""
+    EXTERNAL = "external"
+    """A provider's API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one fit needs, for executors to place it."""
+
+    cpus: int = 1
+    gpus: float = 0
+    memory_bytes: int = 0
+    """0: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """What a runner gets of one task: golds of train and dev-A, and inputs to predict."""
+
+    task: Task
+    """Without data of its own: use the fields below."""
+    train: tuple[Example, ...]
+    """Without the rows whose text occurs in another of the group's test splits."""
+    dev_a: tuple[Example, ...]
+    """Picks the checkpoint."""
+    predict: Mapping[Split, tuple[Example, ...]]
+    """Examples to predict, by split; ``gold`` is ``None`` in dev-B and test."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """One group to train once with one seed. A fit is a pure function of this and the runner."""
+
+    tasks: tuple[TaskInput, ...]
+    """Of ``group.trains``, sorted by name."""
+    seed: int
+    probes: tuple[Probe, ...] = ()
+    keep_weights: Path | None = None
+    """An empty folder to write the weights into, where they were asked for."""
+    batch_divisor: int = 1
+    """2 after the fit ran out of memory: half the batch, gradients accumulated to the same one."""
+    last_attempt: bool = False
+    """A loss that stays at the prior is believed now, not raised as `Diverged`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a fit took."""
+
+    train_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    n_predicted: int = 0
+    example_steps: int = 0
+    """Training examples seen, counting repeats."""
+    tokens: int = 0
+    """Tokens trained on, padding excluded."""
+    n_parameters: int = 0
+    """Of the model that serves, heads included."""
+    usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What came out of a fit."""
+
+    outputs: Mapping[str, Mapping[Split, Output]]
+    """By task, then by split, for every task and split of ``TaskInput.predict``."""
+    costs: Costs = field(default_factory=Costs)
+    arrays: Mapping[str, Arrays] = field(default_factory=dict)
+    """What each probe measured, by the probe's name."""
+    training: Mapping[str, Json] = field(default_factory=dict)
+    """The course of training as JSON: losses, the checkpoint picked, sampling, devices."""
+    warnings: tuple[str, ...] = ()
+
+
+class Runner(Protocol):
+    """Turns a group and a seed into predictions. Implemented by plugins.
+
+    A runner is a frozen dataclass: its fields are its settings (typed, defaulted, each with a
+    docstring), and an instance is one configuration. It is pickled to the fit's process.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    trains: ClassVar[bool]
+    """Needs a fit; else it only predicts (prompted LLMs)."""
+    shares: ClassVar[bool]
+    """Can train a group of several tasks. If not, it gets one entry, whatever the grouping."""
+    seeded: ClassVar[bool]
+    """Whether seeds change anything. If not, one seed stands for all."""
+    preload: ClassVar[tuple[str, ...]]
+    """Modules worth importing before a fit's process is forked."""
+    deciding_modules: ClassVar[tuple[str, ...]]
+    """Engine modules whose code decides its results; its own package always does."""
+
+    def availability(self) -> str | None:
+        """Return why it cannot run here, with the mend; ``None`` if it can."""
+        ...
+
+    def place(self) -> Place:
+        """Return where its settings send text."""
+        ...
+
+    def resources(self, group: Group, suite: Suite) -> Resources:
+        """Return what one fit of ``group`` needs."""
+        ...
+
+    def identity(self) -> Mapping[str, Json]:
+        """Return what else decides its results: the weights' hash, device class, dtype, attention.
+
+        Settings, seed, data and code are in a fit's key already. Imports nothing heavy.
+        """
+        ...
+
+    def fit(self, request: FitRequest) -> FitResult:
+        """Train on the request's tasks and predict the splits it asks for.
+
+        Raises:
+            Diverged: training failed; the engine tries another seed.
+        """
+        ...
+
+
+class Probe(Protocol):
+    """What a strategy wants measured on a model. It belongs to the strategy's plugin.
+
+    A frozen, picklable dataclass. Its fields, and the code of its package, are part of the key.
+    """
+
+    name: ClassVar[str]
+    acts_during_training: ClassVar[bool]
+    """If so it is part of the fit's key; if not it is computed from kept weights where there are
+    some."""
+
+    def before_training(self, model: TrainableModel) -> None:
+        """Called once, before the first step."""
+        ...
+
+    def after_step(self, model: TrainableModel, step: int) -> None:
+        """Called after each optimiser step, counted from 1."""
+        ...
+
+    def finish(self, model: TrainableModel) -> Arrays:
+        """Return what was measured, by name. Called on the picked checkpoint."""
+        ...
+
+
+class Batch(Protocol):
+    """Examples of one task, encoded by the runner; opaque to probes."""
+
+    task: str
+
+    def __len__(self) -> int: ...
+
+
+class TrainableModel(Protocol):
+    """A model as probes see it, while it trains and after. Losses are in nats."""
+
+    tasks: tuple[str, ...]
+    n_steps: int
+    """Optimiser steps planned."""
+
+    def batches(self, task: str, split: Split, n: int, seed: int) -> Iterator[Batch]:
+        """Yield batches of at most ``n`` examples: all of train or dev-A, in seeded order."""
+        ...
+
+    def losses(self, batch: Batch) -> torch.Tensor:
+        """Return each example's loss, shape ``[len(batch)]``, with its graph, dropout off."""
+        ...
+
+    def log_probs(self, batch: Batch) -> torch.Tensor:
+        """Return log-probabilities in the shapes of `Output`, dropout off."""
+        ...
+
+    def shared_parameters(self) -> Mapping[str, torch.nn.Parameter]:
+        """Return the parameters that all tasks share, by name."""
+        ...
+
+    def head_parameters(self, task: str) -> Mapping[str, torch.nn.Parameter]:
+        """Return the parameters of one task's head, by name."""
+        ...
+
+    def pooled(self, batch: Batch) -> torch.Tensor:
+        """Return the pooled output, shape ``[len(batch), hidden]``, with its graph."""
+        ...
+
+    def layers(self, batch: Batch) -> Sequence[torch.Tensor]:
+        """Return each layer's output, ``[len(batch), length, hidden]``, embeddings first."""
+        ...
+
+    def mask(self, batch: Batch) -> torch.Tensor:
+        """Return which positions are not padding, shape ``[len(batch), length]``."""
+        ...
+
+
+class Restorable(Protocol):
+    """A runner whose kept weights can be loaded again, so that probes need no new training."""
+
+    def restore(self, request: FitRequest, weights: Path) -> TrainableModel:
+        """Return the model of ``request`` with the weights that a fit kept."""
+        ...

@@ -1,0 +1,1 @@
+"""The content-addressed, crash-safe home of fits, measurements, decisions and entries."""
