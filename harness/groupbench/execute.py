@@ -58,6 +58,8 @@ class Job:
     """Kept weights, for `Work.MEASURE`."""
     resources: Resources | None = None
     batch_divisor: int = 1
+    attempt: int = 1
+    """2 when the job's process died once and it is tried again."""
     max_seconds: float | None = None
     """The process is killed after this."""
     max_memory_bytes: int | None = None

@@ -134,6 +134,8 @@ class GroupingStrategy(Protocol):
     A strategy is a frozen dataclass: its fields are its settings, and an instance is one
     configuration. Optional, looked up with a default:
 
+    - ``deciding_modules: ClassVar[tuple[str, ...]]``: engine modules whose code decides its answer;
+      its own package always does.
     - ``oracle: ClassVar[bool]``: it is handed the planted truth and marked as an oracle.
     - fields ``draws: int`` and ``draw: int``: it is random; it is proposed ``draws`` times, with
       ``draw`` from 0, and all draws make one entry of the leaderboard.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from groupbench.task import Example, Task
 
-IntArray: TypeAlias = "np.typing.NDArray[np.integer[np.typing.NBitBase]]"
-FloatArray: TypeAlias = "np.typing.NDArray[np.floating[np.typing.NBitBase]]"
+IntArray: TypeAlias = "np.typing.NDArray[np.integer[Any]]"
+FloatArray: TypeAlias = "np.typing.NDArray[np.floating[Any]]"
 
 NO_ANSWER = -1
 """Where a predicted label would be and there is no valid answer."""
@@ -130,17 +130,19 @@ class Predictions:
 
     def write(self, path: Path, *, publish: bool = False) -> None:
         """Write Parquet: one row an example. ``publish`` leaves out probabilities and raw text."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         from groupbench.predictions_table import to_table
 
-        del pa
         pq.write_table(to_table(self, publish=publish), path, compression="zstd")
 
     @classmethod
-    def read(cls, path: Path) -> Predictions:
+    def read(cls, path: Path, *, log_probs: bool = True) -> Predictions:
         """Read what `write` wrote.
+
+        Args:
+            path: a Parquet file.
+            log_probs: read probabilities, where there are some. Scores do without, and faster.
 
         Raises:
             ValueError: the file does not hold predictions.
@@ -149,7 +151,9 @@ class Predictions:
 
         from groupbench.predictions_table import from_table
 
-        return from_table(pq.read_table(path, use_threads=False))
+        with pq.ParquetFile(path) as file:
+            names = [name for name in file.schema_arrow.names if log_probs or name != "log_probs"]
+            return from_table(file.read(names, use_threads=False))
 
 
 def gold_array(kind: Kind, n_labels: int, examples: Sequence[Example]) -> tuple[IntArray, IntArray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,41 +34,39 @@ def divide(
     """
     clusters: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        clusters[example.cluster if example.cluster is not None else f"\0{example.id}"].append(
-            example
-        )
+        cluster = example.cluster
+        clusters[f"\0{example.id}" if cluster is None else cluster].append(example)
     strata = {e.id: stratum(kind, e) for e in examples}
-    totals: dict[tuple[int, ...], int] = defaultdict(int)
-    for name in strata.values():
-        totals[name] += 1
-    rng = np.random.default_rng(seed)
-    names = sorted(clusters)
-    order = sorted(
-        rng.permutation(len(names)), key=lambda i: -len(clusters[names[i]])
-    )  # large clusters first, else no room is left for them
-    filled: list[dict[tuple[int, ...], int]] = [defaultdict(int) for _ in shares]
+    wanted = {
+        name: [share * total for share in shares]
+        for name, total in Counter(strata.values()).items()
+    }
+    room = [share * len(examples) for share in shares]
+    filled = {name: [0] * len(shares) for name in wanted}
     sizes = [0] * len(shares)
     part_of: dict[str, int] = {}
-    for index in order:
+    names = sorted(clusters)
+    order = np.random.default_rng(seed).permutation(len(names)).tolist()
+    # Large clusters first, else no room is left for them.
+    for index in sorted(order, key=lambda i: -len(clusters[names[i]])):
         members = clusters[names[index]]
-        held: dict[tuple[int, ...], int] = defaultdict(int)
-        for example in members:
-            held[strata[example.id]] += 1
-        main = max(held, key=lambda s: (held[s], s))
-        part = max(
-            range(len(shares)),
-            key=lambda p: (
-                round(shares[p] * totals[main] - filled[p][main], 9),
-                round(shares[p] * len(examples) - sizes[p], 9),
-                -p,
-            ),
-        )
-        for name, count in held.items():
-            filled[part][name] += count
+        held = Counter(strata[e.id] for e in members) if len(members) > 1 else None
+        main = max(held, key=lambda s: (held[s], s)) if held else strata[members[0].id]
+        part, lack, space = -1, 0.0, 0.0
+        for p, (want, have) in enumerate(zip(wanted[main], filled[main], strict=True)):
+            # Rounded, so that ties are ties whatever the shares' binary digits are.
+            p_lack, p_space = round(want - have, 9), round(room[p] - sizes[p], 9)
+            if part < 0 or (p_lack, p_space) > (lack, space):
+                part, lack, space = p, p_lack, p_space
+        for name, count in held.items() if held else ((main, 1),):
+            filled[name][part] += count
         sizes[part] += len(members)
         for example in members:
             part_of[example.id] = part
-    return [tuple(e for e in examples if part_of[e.id] == part) for part in range(len(shares))]
+    parts: list[list[Example]] = [[] for _ in shares]
+    for example in examples:
+        parts[part_of[example.id]].append(example)
+    return [tuple(part) for part in parts]
 
 
 def stratum(kind: Kind, example: Example) -> tuple[int, ...]:

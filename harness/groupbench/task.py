@@ -134,7 +134,7 @@ class Task:
     """The label whose F1 is ``f1_binary``."""
     excluded_labels: tuple[str, ...] = ()
     """Labels left out of an F1 average; predicting them wrongly still counts."""
-    prompt: Mapping[str, str] = field(default_factory=dict)
+    prompt: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Wording of prompts, part by part, where the card overrides it."""
     source: str = ""
     """Where the task was declared, for messages: a card's path or a plugin's name."""

@@ -1,0 +1,39 @@
+"""``groupbench explain``: what a cell's key is made of, and what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from groupbench.cli.options import experiment_options, json_option, read_experiment
+
+
+@click.command()
+@click.argument("cell")
+@experiment_options
+@json_option
+@click.pass_context
+def explain(context: click.Context, *, cell: str, store: str, as_json: bool, **options: Any) -> None:
+    """Say what the key of CELL is made of, and which part changed if it must be computed.
+
+    CELL is grouping/runner/seed (a grouping of - for runners that do not share), or the first
+    digits of a fit's key. EXPERIMENT and options are those of `groupbench run`.
+    """
+    from dataclasses import asdict
+
+    from groupbench.api import prepare
+    from groupbench.cli.console import open_plugins, print_document
+    from groupbench.explain import SCHEMA
+    from groupbench.explain import explain as explained
+    from groupbench.report.explanation import explanation_text
+
+    experiment = read_experiment(**options)
+    plugins = open_plugins(context, experiment.tasks_dirs)
+    fits = explained(prepare(experiment, plugins=plugins, store=store), cell)
+    if as_json:
+        document = {"schema": SCHEMA, "cell": cell, "fits": [asdict(fit) for fit in fits]}
+        print_document(document, as_json=True)
+        return
+    for fit in fits:
+        print_document(explanation_text(fit), as_json=False)

@@ -1,0 +1,205 @@
+"""Experiment files: what to run, as data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from groupbench.errors import ExperimentError
+from groupbench.settings import Spec
+
+SCHEMA = "groupbench/experiment/1"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerChoice:
+    """A runner, and the groupings it is combined with."""
+
+    spec: Spec
+    groupings: tuple[str, ...] | None = None
+    """Names or specs of the experiment's groupings; ``None``: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Rows kept of each task, stratified and seeded; ``None``: all."""
+
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentLimits:
+    """When to stop, and what one fit may take."""
+
+    max_usd: float | None = None
+    max_hours: float | None = None
+    fit_minutes: float | None = None
+    fit_memory_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """A pair of task and runner that may meet although the task's data class forbids it."""
+
+    task: str
+    runner: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What an experiment file, or the command line, asks for."""
+
+    suite: str | None = None
+    tasks: tuple[str, ...] = ()
+    tasks_dirs: tuple[str, ...] = ()
+    groupings: tuple[Spec, ...] = ()
+    runners: tuple[RunnerChoice, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    baseline: str = "single"
+    limits: ExperimentLimits = field(default_factory=ExperimentLimits)
+    caps: Caps = field(default_factory=Caps)
+    allow: tuple[Allow, ...] = ()
+    executor: str = "local"
+    source: str = "the command line"
+    """The file, for messages."""
+
+    def __post_init__(self) -> None:
+        if self.suite is not None and self.tasks:
+            raise ExperimentError(f"{self.source}: give either suite or tasks, not both.")
+        if not self.seeds:
+            raise ExperimentError(f"{self.source}: seeds is empty; give at least one, e.g. [0].")
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ExperimentError(
+                f"{self.source}: seeds = {list(self.seeds)} must be distinct and not negative."
+            )
+        for name in ("train", "validation", "test"):
+            rows = getattr(self.caps, name)
+            if rows is not None and rows < 2:  # noqa: PLR2004 - one row cannot be divided
+                raise ExperimentError(f"{self.source}: caps.{name} = {rows} must be at least 2.")
+        for name in ("max_usd", "max_hours", "fit_minutes", "fit_memory_gb"):
+            limit = getattr(self.limits, name)
+            if limit is not None and limit < 0:
+                raise ExperimentError(f"{self.source}: limits.{name} = {limit} is below 0.")
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Paths in it (``tasks_dirs``) are relative to the file.
+
+    Raises:
+        ExperimentError: it cannot be read, holds an unknown key, or a value of the wrong type.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ExperimentError(f"{path}: cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError as problem:
+        raise ExperimentError(f"{path}: not UTF-8 at byte {problem.start}.") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise ExperimentError(f"{path}: not valid TOML: {problem}.") from None
+    schema = document.pop("schema", SCHEMA)
+    if schema != SCHEMA:
+        raise ExperimentError(
+            f"{path}: schema = {schema!r} is not {SCHEMA!r}, the one this version reads."
+        )
+    where = str(path)
+    known = {"grouping", "runner", "suite", "tasks", "tasks_dirs", "seeds", "baseline"}
+    _check_keys(where, document, known | {"limits", "caps", "allow", "executor"})
+    return Experiment(
+        suite=_get(where, document, "suite", str, None),
+        tasks=_texts(where, document, "tasks"),
+        tasks_dirs=tuple(
+            str((path.parent / folder).resolve()) for folder in _texts(where, document, "tasks_dirs")
+        ),
+        groupings=tuple(
+            _spec(where, "grouping", table) for table in _tables(where, document, "grouping")
+        ),
+        runners=tuple(_runner(where, table) for table in _tables(where, document, "runner")),
+        seeds=_integers(where, document, "seeds", (0,)),
+        baseline=_get(where, document, "baseline", str, "single"),
+        limits=_record(where, "limits", document, ExperimentLimits),
+        caps=_record(where, "caps", document, Caps),
+        allow=tuple(_allow(where, table) for table in _tables(where, document, "allow")),
+        executor=_get(where, document, "executor", str, "local"),
+        source=where,
+    )
+
+
+def _check_keys(where: str, table: Mapping[str, Any], known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            mend = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}."
+            raise ExperimentError(f"{where}: unknown key '{key}'. {mend}")
+
+
+def _get(where: str, table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:  # noqa: ANN401 - TOML
+    value = table.get(key, default)
+    if value is not default and not isinstance(value, kind):
+        raise ExperimentError(f"{where}: {key} = {value!r} must be a {kind.__name__}.")
+    return value
+
+
+def _texts(where: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ExperimentError(f"{where}: {key} = {value!r} must be a list of texts.")
+    return tuple(value)
+
+
+def _integers(
+    where: str, table: Mapping[str, Any], key: str, default: tuple[int, ...]
+) -> tuple[int, ...]:
+    value = table.get(key, list(default))
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise ExperimentError(f"{where}: {key} = {value!r} must be a list of whole numbers.")
+    return tuple(value)
+
+
+def _tables(where: str, document: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    value = document.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ExperimentError(f"{where}: write each {key} as a table of its own: [[{key}]].")
+    return value
+
+
+def _spec(where: str, what: str, table: Mapping[str, Any]) -> Spec:
+    name = table.get("name")
+    if not isinstance(name, str):
+        raise ExperimentError(f"{where}: a [[{what}]] has no name (got {name!r}).")
+    return Spec(name, {key: value for key, value in table.items() if key != "name"})
+
+
+def _runner(where: str, table: Mapping[str, Any]) -> RunnerChoice:
+    groupings = _texts(where, table, "groupings") if "groupings" in table else None
+    rest = {key: value for key, value in table.items() if key != "groupings"}
+    return RunnerChoice(_spec(where, "runner", rest), groupings)
+
+
+def _record(where: str, key: str, document: Mapping[str, Any], cls: type[Any]) -> Any:  # noqa: ANN401 - an instance of cls
+    import msgspec
+
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise ExperimentError(f"{where}: [{key}] must be a table.")
+    _check_keys(f"{where}: [{key}]", table, {f.name for f in fields(cls)})
+    try:
+        return msgspec.convert(table, type=cls)
+    except msgspec.ValidationError as problem:
+        raise ExperimentError(f"{where}: [{key}]: {problem}.") from None
+
+
+def _allow(where: str, table: Mapping[str, Any]) -> Allow:
+    _check_keys(f"{where}: [[allow]]", table, {"task", "runner", "reason"})
+    values = [table.get(key) for key in ("task", "runner", "reason")]
+    if not all(isinstance(value, str) and value for value in values):
+        raise ExperimentError(f"{where}: an [[allow]] needs task, runner and reason as texts.")
+    return Allow(*values)  # type: ignore[arg-type] # just checked

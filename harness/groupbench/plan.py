@@ -1,0 +1,123 @@
+"""What a run would compute, before anything is: for ``--dry-run``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from groupbench.cell import Status
+from groupbench.errors import GroupbenchError
+from groupbench.fits import Fit
+from groupbench.grouping import Group
+from groupbench.task import Split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from groupbench.keys import FitOrder
+    from groupbench.run import Combination, Run
+
+SCHEMA = "groupbench/plan/1"
+
+
+def plan_document(run: Run) -> dict[str, Any]:
+    """Return what ``run`` would compute, as the ``plan`` document. Nothing is computed.
+
+    ``naive`` counts the fits that strategies would train if they shared nothing. A strategy whose
+    evidence is not stored yet is listed as undecided and counted as if it left every task alone:
+    a partition sees as many examples whatever its groups. Seconds come from the stored fits of
+    the same runners, and are ``null`` where there are none.
+    """
+    distinct: dict[str, FitOrder] = {}
+    naive = 0
+    undecided: list[str] = []
+    refused: list[dict[str, Any]] = []
+    for combination in run.combinations():
+        if combination.status is not None:
+            refused.append(
+                {
+                    "grouping": combination.label,
+                    "runner": combination.identity.label,
+                    "status": str(combination.status),
+                    "reason": combination.reason,
+                }
+            )
+            continue
+        orders, decided = _orders(run, combination)
+        if not decided:
+            undecided.append(f"{combination.label}/{combination.identity.label}")
+        keys = {order.key: order for order in orders}
+        naive += len(keys)
+        distinct.update(keys)
+    missing = [order for order in distinct.values() if run.scheduler.stored(order) is None]
+    steps = sum(_example_steps(order) for order in missing)
+    return {
+        "schema": SCHEMA,
+        "fits": {
+            "distinct": len(distinct),
+            "naive": naive,
+            "cached": len(distinct) - len(missing),
+        },
+        "undecided": undecided,
+        "example_steps": steps,
+        "seconds": _seconds(run, missing),
+        "tokens": None,
+        "usd": 0.0 if not refused or missing else None,
+        "refused": [row for row in refused if row["status"] == Status.REFUSED],
+        "skipped": [row for row in refused if row["status"] == Status.SKIPPED],
+    }
+
+
+def _orders(run: Run, combination: Combination) -> tuple[list[FitOrder], bool]:
+    """Return the fits of a combination, evidence included, and whether it is decided."""
+    bench = run.benches[combination.identity.label]
+    evidence: list[FitOrder] = []
+    decided = True
+    if combination.strategy is not None:
+        for draw in combination.strategy.draws:
+            evidence += bench.orders(bench.plan(draw).fits)
+        if all(run.scheduler.stored(order) is not None for order in evidence):
+            combination.groupings = tuple(
+                bench.propose(draw) for draw in combination.strategy.draws
+            )
+        else:
+            decided = False
+    if decided:
+        final = [o for _, _, serving in run.cells(combination) for o in serving.values()]
+    else:
+        final = [
+            bench.order(Group.of([name]), seed)
+            for name in run.resolved.suite.names
+            for seed in bench.seeds
+        ]
+    return [*evidence, *final], decided
+
+
+def _example_steps(order: FitOrder) -> int:
+    """Return about how many training examples a fit sees, repeats included."""
+    rows = [len(task.examples(Split.TRAIN)) for task in order.tasks]
+    estimate = getattr(order.runner, "example_steps", None)
+    return int(estimate(rows)) if estimate is not None else sum(rows)
+
+
+def _seconds(run: Run, missing: Iterable[FitOrder]) -> float | None:
+    """Return about how long the missing fits take one after the other, from stored fits."""
+    speeds: dict[str, list[float]] = {}
+    for record in run.store.records("fits"):
+        ingredients = record.meta.get("ingredients")
+        if not isinstance(ingredients, dict):
+            continue
+        name = str(ingredients.get("runner")) + str(ingredients.get("settings"))
+        try:
+            costs = Fit(None, record, run.store).costs  # type: ignore[arg-type] # only its costs are read
+        except (GroupbenchError, OSError, ValueError):
+            continue
+        seconds = costs.train_seconds + costs.predict_seconds
+        speeds.setdefault(name, []).append(seconds / max(costs.example_steps, 1))
+    total = 0.0
+    for order in missing:
+        name = str(order.ingredients["runner"]) + str(order.ingredients["settings"])
+        known = speeds.get(name)
+        if not known:
+            return None
+        total += _example_steps(order) * sum(known) / len(known)
+    return round(total, 1)

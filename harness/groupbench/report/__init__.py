@@ -1,0 +1,1 @@
+"""What a leaderboard and a run look like: terminal, Markdown, JSON, progress."""

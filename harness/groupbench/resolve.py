@@ -1,0 +1,156 @@
+"""From what an experiment names to what it means: suite, strategies, runners, executor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from groupbench.caps import capped
+from groupbench.errors import ExperimentError, UnknownNameError
+from groupbench.keys import RunnerIdentity
+from groupbench.settings import Spec, label
+from groupbench.task import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from groupbench.execute import Executor
+    from groupbench.experiment import Experiment
+    from groupbench.grouping import GroupingStrategy
+    from groupbench.metrics import Metric
+    from groupbench.plugins import Plugins
+
+DEFAULT_SUITE = "calibration"
+DEFAULT_GROUPINGS = ("single", "all", "pvi")
+DEFAULT_RUNNERS = ("encoder", "tfidf", "majority")
+
+
+@dataclass(frozen=True)
+class StrategyChoice:
+    """A configured strategy: one instance for each of its draws."""
+
+    label: str
+    draws: tuple[GroupingStrategy, ...]
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is handed the planted truth."""
+        return bool(getattr(self.draws[0], "oracle", False))
+
+    @classmethod
+    def of(cls, strategy: GroupingStrategy) -> StrategyChoice:
+        """Return the choice of ``strategy``, with all its draws if it is random."""
+        n_draws = getattr(strategy, "draws", 1)
+        if n_draws == 1 and not hasattr(strategy, "draw"):
+            return cls(label(strategy), (strategy,))
+        instances: list[Any] = [replace(strategy, draw=draw) for draw in range(n_draws)]  # type: ignore[type-var] # strategies are dataclasses
+        return cls(label(strategy), tuple(instances))
+
+
+@dataclass(frozen=True)
+class RunnerUse:
+    """A configured runner and the strategies it is combined with."""
+
+    identity: RunnerIdentity
+    strategies: tuple[StrategyChoice, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An experiment whose every name is known to exist and every setting to be valid."""
+
+    experiment: Experiment
+    suite: Suite
+    strategies: tuple[StrategyChoice, ...]
+    runners: tuple[RunnerUse, ...]
+    executor: Executor
+    strategy_of: Callable[[str], GroupingStrategy]
+    metrics: Mapping[str, Metric]
+    """The primary metric of each task, by task."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, plugins: Plugins) -> Resolved:
+        """Look up everything that ``experiment`` names.
+
+        Raises:
+            GroupbenchError: a name is unknown or a setting invalid; nothing was computed.
+        """
+        suite = resolve_suite(experiment, plugins)
+
+        def strategy_of(spec: str) -> GroupingStrategy:
+            return plugins.grouping(Spec.parse(spec))
+
+        specs = experiment.groupings or tuple(Spec.parse(s) for s in DEFAULT_GROUPINGS)
+        strategies = tuple(StrategyChoice.of(plugins.grouping(spec)) for spec in specs)
+        _distinct([s.label for s in strategies], "grouping", experiment)
+        chosen = [(choice.spec, choice.groupings) for choice in experiment.runners] or [
+            (Spec.parse(name), None) for name in DEFAULT_RUNNERS
+        ]
+        runners = tuple(
+            RunnerUse(
+                RunnerIdentity(plugins.runner(spec)), _selected(names, strategies, experiment)
+            )
+            for spec, names in chosen
+        )
+        _distinct([use.identity.label for use in runners], "runner", experiment)
+        for allow in experiment.allow:
+            if allow.task not in suite.names:
+                raise UnknownNameError("task", allow.task, suite.names)
+        return cls(
+            experiment=experiment,
+            suite=suite,
+            strategies=strategies,
+            runners=runners,
+            executor=plugins.executor(Spec.parse(experiment.executor)),
+            strategy_of=strategy_of,
+            metrics={task.name: plugins.metric(task.primary_metric) for task in suite},
+        )
+
+
+def resolve_suite(experiment: Experiment, plugins: Plugins) -> Suite:
+    """Return the suite that an experiment names, its rows capped as it asks."""
+    if experiment.tasks:
+        twice = {name for name in experiment.tasks if experiment.tasks.count(name) > 1}
+        if twice:
+            raise ExperimentError(
+                f"{experiment.source}: task {', '.join(sorted(twice))} is named twice."
+            )
+        tasks = tuple(plugins.task(name) for name in experiment.tasks)
+        suite = Suite("chosen", tasks)
+    else:
+        suite = plugins.suite(Spec.parse(experiment.suite or DEFAULT_SUITE))
+    caps = experiment.caps
+    if all(getattr(caps, f.name) is None for f in fields(caps)):
+        return suite
+    cut = tuple(
+        capped(task, train=caps.train, validation=caps.validation, test=caps.test) for task in suite
+    )
+    kept = ", ".join(
+        f"{getattr(caps, f.name)} {f.name}" for f in fields(caps) if getattr(caps, f.name)
+    )
+    note = " ".join(filter(None, [suite.note, f"Rows of each task capped to {kept}."]))
+    return replace(suite, tasks=cut, note=note)
+
+
+def _selected(
+    names: tuple[str, ...] | None, strategies: tuple[StrategyChoice, ...], experiment: Experiment
+) -> tuple[StrategyChoice, ...]:
+    if names is None:
+        return strategies
+    known: dict[str, list[StrategyChoice]] = {}
+    for strategy in strategies:
+        for alias in {strategy.label, strategy.label.partition(":")[0]}:
+            known.setdefault(alias, []).append(strategy)
+    for name in names:
+        if name not in known:
+            problem = UnknownNameError("grouping", name, known)
+            raise ExperimentError(f"{experiment.source}: a runner's groupings: {problem}")
+    return tuple(s for s in strategies if any(s in known[name] for name in names))
+
+
+def _distinct(labels: list[str], what: str, experiment: Experiment) -> None:
+    if twice := sorted({name for name in labels if labels.count(name) > 1}):
+        raise ExperimentError(
+            f"{experiment.source}: {what} {', '.join(twice)} is asked for twice; "
+            f"give the second one other settings or leave it out."
+        )

@@ -1,0 +1,309 @@
+"""Getting fits: from the store where they are, else from the executor, each computed once.
+
+One scheduler serves a whole run. It keeps the executor full, never computes what another process
+on this machine is computing, tries again what died, and commits every fit the moment it ends.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from groupbench.errors import StoreError
+from groupbench.execute import Ending, Job, Work
+from groupbench.fits import Fit
+from groupbench.task import Split, Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from groupbench.execute import Executor, JobEnd, Session
+    from groupbench.keys import FitOrder
+    from groupbench.report.progress import Progress
+    from groupbench.runner import Probe
+    from groupbench.store import Draft, Store
+
+POLL_SECONDS = 0.2
+"""How often a fit that another process computes is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop, and what one fit may take. ``None``: no limit."""
+
+    max_hours: float | None = None
+    max_usd: float | None = None
+    fit_minutes: float | None = None
+    fit_memory_gb: float | None = None
+
+
+@dataclass(eq=False)
+class _Running:
+    """A job in flight, with what must be given back when it ends."""
+
+    order: FitOrder
+    draft: Draft
+    held: ExitStack
+    job: Job
+
+
+@dataclass(eq=False)
+class Scheduler:
+    """Completes fit orders. A context manager: leaving it kills what still runs."""
+
+    store: Store
+    executor: Executor
+    limits: Limits
+    progress: Progress
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a fit failed, by key; it is not tried again in this run."""
+    details: dict[str, str] = field(default_factory=dict)
+    """Tracebacks of failures, by key, for ``--debug``."""
+    stopped: str | None = None
+    """Why nothing more is started: a limit was reached."""
+    n_computed: int = 0
+    usd: float = 0.0
+    """Spent by the fits that this run computed."""
+    _session: Session | None = None
+    _started: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def stored(self, order: FitOrder) -> Fit | None:
+        """Return a fit with all its measurements if the store has them."""
+        record = self.store.get("fits", order.key)
+        if record is None or self._missing_probes(order):
+            return None
+        if order.keep_weights and self.store.get("weights", order.key) is None:
+            return None
+        return Fit(order, record, self.store)
+
+    def complete(self, orders: Sequence[FitOrder]) -> dict[str, Fit]:
+        """Return fits by key, computing what the store lacks; failures are in ``failures``.
+
+        Raises:
+            StoreError: a result could not be written.
+        """
+        fits: dict[str, Fit] = {}
+        pending: dict[str, FitOrder] = {}
+        for order in orders:
+            known = fits.get(order.key) or self.stored(order)
+            if known is not None:
+                fits[order.key] = known
+            elif order.key not in self.failures:
+                other = pending.get(order.key)
+                pending[order.key] = order if other is None else _merged(other, order)
+        self.progress.planned(len(pending), len(fits))
+        if not pending:
+            return fits
+        # Long fits first: what is left for the end should be short. Ties keep the asked order.
+        queue = sorted(pending.values(), key=lambda o: -_size(o))
+        running: dict[str, _Running] = {}
+        self._open(sorted({name for order in queue for name in order.runner.preload}))
+        while queue or running:
+            queue = self._start(queue, running, fits)
+            if not running and not queue:
+                break
+            end = self._open(()).wait(POLL_SECONDS if queue else None)
+            if end is not None:
+                self._finish(end, running, fits, queue)
+            elif not running:
+                time.sleep(POLL_SECONDS)
+        return fits
+
+    def _start(
+        self, queue: list[FitOrder], running: dict[str, _Running], fits: dict[str, Fit]
+    ) -> list[FitOrder]:
+        """Start as many fits as there is room for; return what waits."""
+        self._check_limits()
+        if self.stopped is not None:
+            for order in queue:
+                self.failures[order.key] = self.stopped
+            return []
+        waiting = []
+        for position, order in enumerate(queue):
+            session = self._open(())
+            if session.capacity() < 1:
+                return [*waiting, *queue[position:]]
+            held = ExitStack()
+            lock = self.store.lock("fits", order.key)
+            if not lock.acquire(blocking=False):
+                waiting.append(order)  # another process on this machine computes it
+                continue
+            held.callback(lock.release)
+            known = self.stored(order)
+            if known is not None:
+                held.close()
+                fits[order.key] = known
+                self.progress.cached(order.label)
+                continue
+            draft = held.enter_context(self.store.draft("fits", order.key))
+            job = self._job(order)
+            self.progress.started(order.label)
+            running[order.key] = _Running(order, draft, held, job)
+            session.submit(job, draft.folder)
+        return waiting
+
+    def _finish(
+        self,
+        end: JobEnd,
+        running: dict[str, _Running],
+        fits: dict[str, Fit],
+        queue: list[FitOrder],
+    ) -> None:
+        unit = running.pop(end.job.key)
+        order = unit.order
+        again = self._retry(end, unit.job) if end.ending is not Ending.DONE else None
+        if again is not None:
+            self.progress.note(f"{order.label}: {end.message}; tried again")
+            unit.held.close()
+            retry = self._reopen(order, again)
+            if retry is not None:
+                running[order.key] = retry
+            else:
+                queue.append(order)
+            return
+        with unit.held:
+            if end.ending is not Ending.DONE:
+                self.failures[order.key] = end.message
+                self.details[order.key] = end.details
+                self.progress.finished(order.label, end.seconds, "failed", end.message)
+                return
+            try:
+                self._commit(unit, end)
+            except (StoreError, OSError) as problem:
+                # The others may still fit on the disk; this one is lost and said to be.
+                self.failures[order.key] = str(problem)
+                self.progress.finished(order.label, end.seconds, "failed", str(problem))
+                return
+        self.n_computed += 1
+        record = self.store.get("fits", order.key)
+        if record is None:
+            raise StoreError(f"{self.store.root}: fit {order.key} vanished after it was written.")
+        fits[order.key] = fit = Fit(order, record, self.store)
+        self.usd += fit.costs.usd
+        self.progress.finished(order.label, end.seconds, "ok")
+
+    def _reopen(self, order: FitOrder, job: Job) -> _Running | None:
+        held = ExitStack()
+        lock = self.store.lock("fits", order.key)
+        if not lock.acquire(blocking=False):
+            return None
+        held.callback(lock.release)
+        draft = held.enter_context(self.store.draft("fits", order.key))
+        self._open(()).submit(job, draft.folder)
+        return _Running(order, draft, held, job)
+
+    def _retry(self, end: JobEnd, job: Job) -> Job | None:
+        """Return the job to try once more: half the batch if memory ran out, else as it was."""
+        if job.attempt > 1 or end.ending in {Ending.RAISED, Ending.TIMED_OUT}:
+            return None
+        divisor = job.batch_divisor * (2 if end.ending is Ending.OUT_OF_MEMORY else 1)
+        return replace(job, attempt=job.attempt + 1, batch_divisor=divisor)
+
+    def _commit(self, unit: _Running, end: JobEnd) -> None:
+        """Commit a fit; its measurements and weights first, so that the fit implies them."""
+        order, folder = unit.order, unit.draft.folder
+        for probe in order.probes:
+            if probe.acts_during_training:
+                continue
+            key = order.measurement_key(probe)
+            name = f"probe-{probe.name}.safetensors"
+            if self.store.get("measurements", key) is None:
+                with self.store.draft("measurements", key) as draft:
+                    (folder / name).replace(draft.folder / name)
+                    draft.commit({"fit": order.key, "probe": probe.name})
+            else:
+                (folder / name).unlink()
+        weights = folder / "weights"
+        if weights.is_dir():
+            with self.store.draft("weights", order.key) as draft:
+                weights.replace(draft.folder / "weights")
+                draft.commit({"fit": order.key})
+        if self.store.get("fits", order.key) is None:
+            unit.draft.commit(
+                {
+                    "ingredients": order.ingredients,
+                    "label": order.label,
+                    "seconds": round(end.seconds, 3),
+                    "peak_memory_bytes": end.peak_memory_bytes,
+                    "attempt": end.job.attempt,
+                }
+            )
+
+    def _job(self, order: FitOrder) -> Job:
+        gigabyte = 1 << 30
+        minutes, memory = self.limits.fit_minutes, self.limits.fit_memory_gb
+        common: dict[str, Any] = {
+            "key": order.key,
+            "label": order.label,
+            "runner": order.runner,
+            "tasks": order.materialised(),
+            "seed": order.seed,
+            "resources": order.runner.resources(order.group, Suite("fit", order.tasks)),
+            "max_seconds": minutes * 60 if minutes is not None else None,
+            "max_memory_bytes": int(memory * gigabyte) if memory is not None else None,
+        }
+        kept = self.store.get("weights", order.key)
+        missing = self._missing_probes(order)
+        if (
+            kept is not None
+            and hasattr(order.runner, "restore")
+            and self.store.get("fits", order.key) is not None
+        ):
+            # Weights were kept: what is missing is measured without training again.
+            return Job(**common, work=Work.MEASURE, probes=missing, weights=kept.folder / "weights")
+        return Job(**common, probes=order.probes, keep_weights=order.keep_weights)
+
+    def _missing_probes(self, order: FitOrder) -> tuple[Probe, ...]:
+        return tuple(
+            probe
+            for probe in order.probes
+            if not probe.acts_during_training
+            and self.store.get("measurements", order.measurement_key(probe)) is None
+        )
+
+    def _open(self, preload: Sequence[str]) -> Session:
+        if self._session is None:
+            self._session = self.executor.open(tuple(preload))
+        return self._session
+
+    def _check_limits(self) -> None:
+        if self.stopped is not None:
+            return
+        hours, usd = self.limits.max_hours, self.limits.max_usd
+        if hours is not None and time.monotonic() - self._started >= hours * 3600:
+            self.stopped = f"max_hours = {hours} was reached"
+        elif usd is not None and self.usd > 0 and self.usd >= usd:
+            self.stopped = f"max_usd = {usd} was reached"
+        if self.stopped is not None:
+            self.progress.note(f"{self.stopped}: nothing more is started")
+
+
+def _merged(one: FitOrder, other: FitOrder) -> FitOrder:
+    """Return one order that asks for what both ask for; their keys are equal."""
+    probes = {probe.name: probe for probe in (*one.probes, *other.probes)}
+    return replace(
+        one,
+        probes=tuple(probes.values()),
+        keep_weights=one.keep_weights or other.keep_weights,
+    )
+
+
+def _size(order: FitOrder) -> int:
+    return sum(len(task.examples(Split.TRAIN)) for task in order.tasks)
+

@@ -1,0 +1,1 @@
+"""Statistics of scores: intervals, paired tests, corrections, ranks."""

@@ -1,0 +1,195 @@
+"""Metrics of the Hugging Face hub: somebody else's code, run only by name and pinned revision.
+
+A card writes ``hub:evaluate-metric/rouge@<commit>``, with ``#rougeL`` behind it where the module
+returns several numbers; the command line agrees with ``--trust-remote-code`` and the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from groupbench.errors import PluginError, PolicyError, SettingError
+from groupbench.task import Kind
+
+if TYPE_CHECKING:
+    from groupbench.metrics import Metric, MetricTask
+    from groupbench.predictions import Predictions
+
+_NAME = re.compile(r"(?P<module>[\w.-]+/(?P<last>[\w.-]+))(@(?P<revision>[^#]*))?(#(?P<key>.+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REFUSALS = 'the metric needs "no valid answer", which modules of the hub do not know'
+
+
+@dataclass(frozen=True, slots=True)
+class HubMetrics:
+    """The family of metrics whose names begin with ``hub:``. Not a metric itself."""
+
+    name: ClassVar[str] = "hub"
+    summary: ClassVar[str] = "hub:OWNER/NAME@COMMIT, any `evaluate` module of the hub, if trusted"
+    kinds: ClassVar[frozenset[Kind]] = frozenset()
+    citation: ClassVar[str] = ""
+
+    def score(self, predictions: Predictions, task: MetricTask) -> float:
+        raise ValueError(f"task {predictions.task}: hub is no metric; name hub:OWNER/NAME@COMMIT.")
+
+    def resolve(self, rest: str, *, allowed: frozenset[str], offline: bool) -> Metric:
+        """Return the metric ``hub:rest``; see `hub_metric`."""
+        return hub_metric(f"hub:{rest}", allowed=allowed, offline=offline)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluateMetric:
+    """A loaded `evaluate` module as a metric. It is given label names where it takes strings."""
+
+    name: str
+    module: Any
+    """An ``evaluate.EvaluationModule``."""
+    key: str
+    """Which of the numbers that it returns."""
+    script_hash: str
+    """Of the code that ran, to key scores by."""
+    kinds: frozenset[Kind] = frozenset(Kind)
+
+    @property
+    def summary(self) -> str:
+        return str(self.module.description).strip().partition("\n")[0]
+
+    @property
+    def citation(self) -> str:
+        return str(self.module.citation).strip()
+
+    def score(self, predictions: Predictions, task: MetricTask) -> float:
+        """Return what the module computes.
+
+        Raises:
+            ValueError: there are no examples, an outcome is ``infra``, or an answer is missing, of
+                which the module knows nothing.
+        """
+        import math
+
+        from groupbench.metrics import answered
+
+        if not len(predictions):
+            raise ValueError(f"task {predictions.task}: there are no examples to score.")
+        predicted = answered(predictions)
+        if (predicted < 0).any():
+            raise ValueError(f"task {predictions.task}: {self.name}: {_REFUSALS}.")
+        named = self._takes_strings()
+        results = self.module.compute(
+            references=_rows(predictions, predictions.gold, task.labels if named else None),
+            predictions=_rows(predictions, predicted, task.labels if named else None),
+        )
+        key = self.key if self.key in results else next(iter(results))
+        if self.key not in results and len(results) > 1:
+            raise SettingError(
+                f"{self.name} returns {', '.join(results)}: add one of them, as {self.name}#{key}."
+            )
+        value = float(results[key])
+        if not math.isfinite(value):
+            raise ValueError(f"task {predictions.task}: {self.name} returned {value}.")
+        return value
+
+    def _takes_strings(self) -> bool:
+        features = self.module.features
+        first = features[0] if isinstance(features, list) else features
+        feature = first["predictions"]
+        while hasattr(feature, "feature"):
+            feature = feature.feature
+        return getattr(feature, "dtype", None) == "string"
+
+
+def hub_metric(name: str, *, allowed: frozenset[str], offline: bool = False) -> EvaluateMetric:
+    """Load a metric of the hub, which runs its code.
+
+    Args:
+        name: ``hub:OWNER/NAME@COMMIT``, with ``#KEY`` where it returns several numbers.
+        allowed: names whose code may run, as ``--trust-remote-code`` gives them, without ``#KEY``;
+            with or without ``hub:``.
+        offline: only what is in the local cache may be used.
+
+    Raises:
+        SettingError: the name has no pinned commit, or would be taken from the working directory.
+        PolicyError: it is not allowed.
+        PluginError: it cannot be loaded.
+    """
+    match = _NAME.fullmatch(name.removeprefix("hub:"))
+    if match is None:
+        raise SettingError(f"metric {name!r}: write hub:OWNER/NAME@COMMIT.")
+    module, revision = match["module"], match["revision"]
+    if not revision or not _COMMIT.fullmatch(revision):
+        raise SettingError(
+            f"metric {name!r}: name the commit, 40 hexadecimal digits, as hub:{module}@COMMIT; "
+            "a branch or tag can change under you."
+        )
+    pinned = f"{module}@{revision}"
+    if not {pinned, f"hub:{pinned}"} & allowed:
+        raise PolicyError(
+            f"metric {name!r} runs code from the hub: read it, then agree with "
+            f"--trust-remote-code hub:{pinned}."
+        )
+    if Path(module).exists():
+        # `evaluate` would prefer it to the hub, whatever the revision
+        raise SettingError(
+            f"metric {name!r}: {module} in the working directory would be run instead; rename it or "
+            "work elsewhere."
+        )
+    return load_module(
+        name, module, revision=revision, key=match["key"] or match["last"], offline=offline
+    )
+
+
+def load_module(
+    name: str, path: str, *, revision: str | None = None, key: str, offline: bool = False
+) -> EvaluateMetric:
+    """Load the `evaluate` module at ``path``, a folder or a hub name, and call it ``name``.
+
+    Raises:
+        PluginError: it cannot be loaded; the message says why.
+    """
+    import inspect
+
+    from groupbench.canonical import digest_bytes
+
+    try:
+        import datasets
+        import evaluate
+    except ImportError as problem:
+        raise PluginError(
+            f"metric {name!r}: evaluate cannot be imported ({problem}): "
+            "pip install 'groupbench[evaluate]'."
+        ) from None
+    try:
+        # a file that is in the cache is used without asking the hub
+        config = datasets.DownloadConfig(local_files_only=offline)
+        module = evaluate.load(path, revision=revision, keep_in_memory=True, download_config=config)
+        script = inspect.getsource(inspect.getmodule(type(module)) or type(module))
+    except Exception as problem:  # somebody else's code may raise anything
+        said = str(problem).strip().splitlines() or [type(problem).__name__]
+        mend = (
+            "It is not in the local cache and --offline forbids to fetch it: run once online."
+            if offline
+            else "Is the name right, the hub reachable, and what it imports installed?"
+        )
+        raise PluginError(f"metric {name!r} cannot be loaded ({said[0]}). {mend}") from problem
+    return EvaluateMetric(name, module, key, digest_bytes(script.encode()))
+
+
+def _rows(
+    predictions: Predictions,
+    values: Any,
+    labels: tuple[str, ...] | None,  # noqa: ANN401 - array
+) -> list[Any]:
+    """Return label indices or names as an `evaluate` module wants them, one entry an example."""
+    if predictions.kind is Kind.MULTILABEL:
+        if labels is None:
+            rows: list[Any] = values.tolist()
+            return rows
+        return [[labels[i] for i in row.nonzero()[0]] for row in values]
+    flat = values.tolist() if labels is None else [labels[i] for i in values]
+    if predictions.kind is not Kind.TOKEN:
+        return list(flat)
+    bounds = predictions.offsets.tolist()
+    return [flat[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]

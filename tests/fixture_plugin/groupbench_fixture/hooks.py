@@ -1,0 +1,18 @@
+"""What the fixture plugin offers."""
+
+from __future__ import annotations
+
+from groupbench_fixture.runner import AbsentRunner, CloudRunner, CountingRunner
+from groupbench_fixture.strategy import HalvesStrategy, PeekingStrategy, RaisingStrategy
+
+from groupbench.hookspecs import hookimpl
+
+
+@hookimpl
+def groupbench_register_runners() -> list[type]:
+    return [CountingRunner, AbsentRunner, CloudRunner]
+
+
+@hookimpl
+def groupbench_register_groupings() -> list[type]:
+    return [HalvesStrategy, PeekingStrategy, RaisingStrategy]
