@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groupbench.boards import write_board
@@ -14,6 +13,7 @@ from groupbench.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from groupbench.experiment import Experiment
     from groupbench.plugins import Plugins

@@ -201,5 +201,3 @@ def spent_on(fit: Fit) -> Spent:
         example_steps=costs.example_steps,
         usd=costs.usd,
     )
-
-

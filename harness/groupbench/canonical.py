@@ -11,13 +11,13 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 KEY_LENGTH = 40
 """Hexadecimal digits of a key: 160 bits."""
 
 
-def to_json(value: Any) -> Json:  # noqa: ANN401 - anything a setting can be
+def to_json(value: Any) -> Json:  # noqa: ANN401, PLR0911 - a case for each thing a setting can be
     """Return ``value`` as plain JSON: dataclasses and mappings as objects, sets sorted.
 
     >>> to_json({"b": (1, 2), "a": None})

@@ -159,10 +159,7 @@ class TaskCard:
         except SettingError as problem:
             raise CardError(str(problem)) from None
         if isinstance(loader, LocalRowLoader):
-            try:
-                return loader.beside(Path(self.path).parent)
-            except CardError as problem:
-                raise CardError(f"{self.path}: [source] {problem}") from None
+            return loader.beside(Path(self.path).parent)
         return loader
 
     def _check_names(self) -> None:

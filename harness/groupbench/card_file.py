@@ -83,6 +83,8 @@ def type_error(message: str, raw: Mapping[str, Any], where: str) -> CardError:
              "bool": "true or false", "float": "a number"}  # fmt: skip
     what = re.sub(r"`(\w+)`", lambda m: names.get(m[1], m[1]), what)
     what = what[:1].lower() + what[1:]
+    if at.endswith("[...]"):  # the key of a table is not told
+        at, what = at.removesuffix("[...]"), what.replace(",", " for every key,", 1)
     value = _value_at(raw, at)
     return CardError(f"{where}: {at}{'' if value is None else f' = {short(value)}'}: {what}.")
 

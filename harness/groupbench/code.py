@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groupbench.canonical import KEY_LENGTH, digest
 from groupbench.cache import cache_folder
+from groupbench.canonical import KEY_LENGTH, digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +42,13 @@ def deciding_code(of: type, modules: Sequence[str] = ()) -> dict[str, str]:
     elif origin is not None:
         files[of.__module__] = origin
     for name in modules:
-        if (path := _origin(name)) is not None:
-            files[name] = path
+        if (found := _origin(name)) is not None:
+            files[name] = found
     return {name: _code_hash(path) for name, path in sorted(files.items())}
 
 
 def tree_hash(source: str | bytes) -> str:
-    """Return the hash of a module's syntax tree.
+    r"""Return the hash of a module's syntax tree.
 
     >>> tree_hash("x = 1  # one") == tree_hash('"doc"\\nx = 1') != tree_hash("x = 2")
     True

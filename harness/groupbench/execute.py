@@ -21,7 +21,7 @@ from groupbench.runner import FitRequest, TaskInput
 from groupbench.task import Split, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from groupbench.canonical import Json
@@ -123,7 +123,7 @@ class Executor(Protocol):
         ...
 
     def open(self, preload: Sequence[str]) -> Session:
-        """Start a session. ``preload`` names modules worth importing before processes are forked."""
+        """Start a session. ``preload``: modules worth importing before processes are forked."""
         ...
 
 
@@ -131,8 +131,8 @@ def perform(job: Job, folder: Path) -> None:
     """Do one job and write its results into ``folder``. What an executor's process calls.
 
     Files of a fit: ``<task>.<split>.parquet`` (`Predictions`), ``result.json`` (costs, course of
-    training, attempts, warnings, library versions), ``probe-<name>.safetensors``, ``weights/``. Files of a
-    measurement: ``result.json`` and ``probe-<name>.safetensors``.
+    training, attempts, warnings, library versions), ``probe-<name>.safetensors``, ``weights/``.
+    Files of a measurement: ``result.json`` and ``probe-<name>.safetensors``.
     """
     if job.work is Work.MEASURE:
         _measure(job, folder)
@@ -256,13 +256,13 @@ def _write_arrays(folder: Path, probe: str, arrays: Arrays) -> None:
     save_file(contiguous, folder / f"probe-{probe}.safetensors")
 
 
-def _environment() -> Mapping[str, Json]:
+def _environment() -> dict[str, Json]:
     """Return what is provenance, not key: versions of loaded libraries, the machine."""
     import platform
     import sys
     from importlib import metadata
 
-    libraries = {}
+    libraries: dict[str, Json] = {}
     for name in ("groupbench", "numpy", "torch", "transformers", "tokenizers", "peft", "sklearn"):
         if name in sys.modules:
             distribution = "scikit-learn" if name == "sklearn" else name

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import ExperimentError
 from groupbench.settings import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 SCHEMA = "groupbench/experiment/1"
 
@@ -117,7 +119,8 @@ def load_experiment(path: Path) -> Experiment:
         suite=_get(where, document, "suite", str, None),
         tasks=_texts(where, document, "tasks"),
         tasks_dirs=tuple(
-            str((path.parent / folder).resolve()) for folder in _texts(where, document, "tasks_dirs")
+            str((path.parent / folder).resolve())
+            for folder in _texts(where, document, "tasks_dirs")
         ),
         groupings=tuple(
             _spec(where, "grouping", table) for table in _tables(where, document, "grouping")

@@ -10,7 +10,7 @@ import numpy as np
 from groupbench.canonical import digest
 from groupbench.errors import StoreError
 from groupbench.predictions import gold_array
-from groupbench.task import DataClass, Kind, Split
+from groupbench.task import NAME, DataClass, Kind, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,13 @@ class TaskFacts:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TaskFacts:
-        """Return what `to_json` wrote; fields of newer versions are ignored."""
+        """Return what `to_json` wrote; fields of newer versions are ignored.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing or is not what it should be.
+        """
+        if not NAME.fullmatch(document["name"]):  # it becomes the name of a file
+            raise ValueError(f"{document['name']!r} is not the name of a task")
         return cls(
             name=document["name"],
             kind=Kind(document["kind"]),
@@ -135,15 +141,16 @@ class SuiteFacts:
         for other in facts[1:]:
             if other.names != first.names:
                 raise StoreError(
-                    f"{where} mixes suites: {first.name} has the tasks {', '.join(first.names)}, "
-                    f"{other.name} has {', '.join(other.names)}. Keep one suite in each leaderboard."
+                    f"{where} mixes suites: {first.name} ({', '.join(first.names)}) and "
+                    f"{other.name} ({', '.join(other.names)}). Keep each in a folder of its own."
                 )
             for one, two in zip(first.tasks, other.tasks, strict=True):
                 if (one.test_key, one.metric) != (two.test_key, two.metric):
                     raise StoreError(
-                        f"{where}: entries were judged on different versions of task {one.name} "
-                        f"(data {one.fingerprint[:8]} with {one.metric}, {two.fingerprint[:8]} with "
-                        f"{two.metric}). Run the older entries again, or keep them elsewhere."
+                        f"{where}: entries were judged on different versions of task {one.name}: "
+                        f"data {one.fingerprint[:8]} with {one.metric}, "
+                        f"and {two.fingerprint[:8]} with {two.metric}. "
+                        "Run the older entries again, or keep them in another folder."
                     )
         return first
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ from groupbench.stats.sample import difference
 from groupbench.stats.uncertainty import difference_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from groupbench.stats.sample import Sample
 
 TOO_NEAR_ZERO = 1e-3

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from groupbench.cell import Cell
     from groupbench.execute import Executor
     from groupbench.grouping import GroupingStrategy
     from groupbench.metrics import Metric
-    from groupbench.run import Cell, RunFinished, RunStarted
+    from groupbench.run import RunFinished, RunStarted
     from groupbench.runner import Runner
     from groupbench.task import SuiteSpec, Task
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,11 @@ from groupbench.stats.sample import CellId, Sample, difference
 from groupbench.stats.uncertainty import p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from groupbench.cell import Cell, Entry
+    from groupbench.cell import Entry
     from groupbench.metrics import Metric
 
 __all__ = ["CellScore", "Leaderboard", "Row", "SuiteFacts", "TaskFacts", "TaskScore"]
@@ -48,7 +47,7 @@ class Leaderboard:
     80 % power: the median over ranked entries, each compared with the best."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - what a leaderboard depends on, and nothing else
         cls,
         suite: SuiteFacts,
         entries: Sequence[Entry],
@@ -82,11 +81,11 @@ class Leaderboard:
                 averages[entry.key] = Sample.averaged(list(mine.values()))
             rows.append(row_of(suite, entry, cells, mine, judged[entry.key]))
         bases = {r.entry.runner: r.entry.key for r in reversed(rows) if _is_base(r, baseline)}
-        ranked = _placed(rows, averages)
+        placed = _placed(rows, averages)
         final = [
-            replace(row, **ranked.get(row.entry.key, {}), gain=gain)
+            replace(row, rank=rank, tier=tier, gain=_gain(row, bases, samples, averages))
             for row in rows
-            for gain in [_gain(row, bases, samples, averages)]
+            for rank, tier in [placed.get(row.entry.key, (None, None))]
         ]
         final.sort(key=lambda r: (_STATUS_ORDER.index(r.status), -_score(r), _label(r.entry)))
         return cls(suite, baseline, tuple(final), _resolution(final, averages))
@@ -107,7 +106,7 @@ class Leaderboard:
         """Show the leaderboard in the width there is."""
         from groupbench.report.terminal import render
 
-        yield from render(self, options)
+        yield from render(self, console, options)
 
 
 def _judge(
@@ -140,7 +139,7 @@ def _judge(
     return found
 
 
-def _placed(rows: Sequence[Row], averages: Mapping[str, Sample]) -> dict[str, dict[str, int]]:
+def _placed(rows: Sequence[Row], averages: Mapping[str, Sample]) -> dict[str, tuple[int, int]]:
     """Return rank and tier of the entries that compete: complete ones that are no oracle."""
     competing = [r.entry.key for r in rows if r.status is Status.OK and not r.entry.oracle]
     competing = [key for key in competing if key in averages]
@@ -150,7 +149,7 @@ def _placed(rows: Sequence[Row], averages: Mapping[str, Sample]) -> dict[str, di
         return p_value(difference(averages[competing[one]], averages[competing[two]]))
 
     places = zip(competing, ranks(scores), tiers(scores, p), strict=True)
-    return {key: {"rank": rank, "tier": tier} for key, rank, tier in places}
+    return {key: (rank, tier) for key, rank, tier in places}
 
 
 def _resolution(rows: Sequence[Row], averages: Mapping[str, Sample]) -> float | None:

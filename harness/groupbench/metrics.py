@@ -162,7 +162,8 @@ def unfit(metric: Metric | AdditiveMetric, task: MetricTask) -> str | None:
         return f"metric {metric.name} judges tasks of kind {kinds}, not {task.kind}."
     if getattr(metric, "needs_positive_label", False) and task.positive_label not in task.labels:
         what = "" if task.positive_label is None else f", not {task.positive_label!r}"
-        return f"metric {metric.name} needs positive_label to be one of {', '.join(task.labels)}{what}."
+        known = ", ".join(task.labels)
+        return f"metric {metric.name} needs positive_label to be one of {known}{what}."
     return None
 
 
@@ -205,9 +206,9 @@ def answered(predictions: Predictions) -> IntArray:
 
     from groupbench.predictions import NO_ANSWER, Outcome
 
-    ok = np.fromiter((o is Outcome.OK for o in predictions.outcomes), bool, len(predictions))
-    if ok.all():
+    if predictions.outcomes.count(Outcome.OK) == len(predictions):  # fast: nearly always so
         return predictions.predicted
+    ok = np.fromiter((o is Outcome.OK for o in predictions.outcomes), bool, len(predictions))
     if n := sum(outcome is Outcome.INFRA for outcome in predictions.outcomes):
         raise ValueError(
             f"task {predictions.task}: {n} of {len(predictions)} examples have the outcome infra, "
@@ -226,11 +227,10 @@ def take(predictions: Predictions, rows: Sequence[int] | IntArray) -> Prediction
 
     rows = np.asarray(rows, dtype=np.int64)
     lengths = np.diff(predictions.offsets)[rows]
+    flat: IntArray = rows
     if predictions.kind is Kind.TOKEN:
-        spans = [np.arange(*predictions.offsets[i : i + 2]) for i in rows]
-        flat = np.concatenate(spans) if spans else np.zeros(0, np.int64)
-    else:
-        flat = rows
+        starts = predictions.offsets[rows] - (np.cumsum(lengths) - lengths)
+        flat = np.repeat(starts, lengths) + np.arange(lengths.sum())
     log_probs, raw = predictions.log_probs, predictions.raw
     return replace(
         predictions,

@@ -14,8 +14,8 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from groupbench.cache import cache_folder
 from groupbench.plugin_sources import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from groupbench.canonical import Json
     from groupbench.card import TaskCard
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "groupbench/plugin-index/1"
 RETRY_SECONDS = 600
-"""A plugin that hung or killed its process is tried again after this: it may be the machine."""
+"""A plugin that could not be imported is tried again after this: the fault may lie elsewhere."""
+MAX_FILES = 300
 KEEP_SECONDS = 30 * 86400
 """Indexes of other environments that were not written for this long are removed."""
 
@@ -67,13 +68,16 @@ class Record:
     """What is broken about it; other parts of it may work."""
     watched: tuple[str, ...] = ()
     """Folders of task cards: when they change, it is indexed again."""
-    retry: bool = False
-    """Its process hung or died, so that the verdict does not last."""
 
     @classmethod
-    def broken(cls, source: Source, reason: str, *, retry: bool = False) -> Record:
-        """Return the record of a plugin that offers nothing, and why."""
-        return cls(source, "", (), (), (reason,), retry=retry)
+    def broken(cls, source: Source, reason: str) -> Record:
+        """Return the record of a plugin that could not be imported, and why."""
+        return cls(source, "", (), (), (reason,))
+
+    @property
+    def unusable(self) -> bool:
+        """Whether nothing of it works."""
+        return bool(self.problems) and not self.hooks
 
     @classmethod
     def from_json(cls, source: Source, document: Mapping[str, Any]) -> Record:
@@ -88,7 +92,6 @@ class Record:
             hooks=tuple(document["hooks"]),
             problems=tuple(document["problems"]),
             watched=tuple(document["watched"]),
-            retry=document["retry"],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -155,19 +158,19 @@ def read_records(sources: Sequence[Source]) -> list[Record]:
 
 
 def signature(source: Source) -> str:
-    """Return names, sizes and times of the hook module's file and of those beside it.
+    """Return a hash of names, sizes and times of the hook module's file and its package's files.
 
-    The file is found without importing the packages around it. Empty where it has no file: such a
-    plugin is known by its version alone.
+    They are found without importing anything. Empty where there is no file: such a plugin is known
+    by its version alone. Of a package too large to look through, the one file stands for all.
     """
     path = locate(source.module)
     if path is None:
         return ""
     if "." in source.module or path.name == "__init__.py":
-        files = [p for p in path.parent.iterdir() if p.suffix in {".py", ".toml"}]
-    else:
-        files = [path]
-    return _stats(files)
+        files = list(islice(_files_below(path.parent, {".py"}), MAX_FILES + 1))
+        if len(files) <= MAX_FILES:
+            return _stats([path, *files])
+    return _stats([path])
 
 
 def locate(module: str) -> Path | None:
@@ -179,24 +182,23 @@ def locate(module: str) -> Path | None:
     top, *rest = module.split(".")
     try:
         spec = find_spec(top)  # of a top-level name: imports nothing, asks editable finders too
-        name = top
-        for part in rest:
-            if spec is None or spec.submodule_search_locations is None:
-                return None
-            name = f"{name}.{part}"
-            spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
     except Exception:  # noqa: BLE001 - finders of other packages may raise anything
         return None
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
-    path = Path(spec.origin)
-    return path if path.is_file() else None
+    places = [Path(place) for place in spec.submodule_search_locations or ()]
+    found = Path(spec.origin) if spec.origin else None
+    for part in rest:  # importlib would import a namespace package to look into it
+        files = [file for p in places for file in (p / part / "__init__.py", p / f"{part}.py")]
+        found = next((file for file in files if file.is_file()), None)
+        places = [place / part for place in places if (place / part).is_dir()]
+    return found if found is not None and found.is_file() else None
 
 
 def _fresh(source: Source, entry: Mapping[str, Any]) -> Record | None:
     try:
         record = Record.from_json(source, entry["record"])
-        if record.retry and not 0 <= time.time() - entry["time"] < RETRY_SECONDS:
+        if record.unusable and not 0 <= time.time() - entry["time"] < RETRY_SECONDS:
             return None
         same = entry["signature"] == signature(source) and entry[
             "watched"
@@ -207,14 +209,15 @@ def _fresh(source: Source, entry: Mapping[str, Any]) -> Record | None:
 
 
 def _signature_of_folders(folders: Iterable[str]) -> str:
-    files = [
-        Path(root) / name
-        for folder in folders
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.endswith(".toml")
-    ]
-    return _stats(files) if files else ""
+    return _stats(path for folder in folders for path in _files_below(Path(folder), {".toml"}))
+
+
+def _files_below(folder: Path, suffixes: Container[str]) -> Iterator[Path]:
+    for root, below, names in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith((".", "__"))]
+        for name in names:
+            if os.path.splitext(name)[1] in suffixes:  # noqa: PTH122 - names alone, fast
+                yield Path(root) / name
 
 
 def _stats(files: Iterable[Path]) -> str:

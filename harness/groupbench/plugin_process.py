@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_SECONDS = 120.0
 """For one plugin. A cold ``import torch`` on a busy machine takes most of a minute."""
 
+GRACE_SECONDS = 5.0
+"""For the process to end after its last answer."""
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
     "from groupbench.plugin_probe import main; main()"
@@ -45,10 +48,8 @@ def probe_apart(sources: Sequence[Source]) -> dict[Source, Record]:
         records, culprit, why = _probe_batch(batch)
         found.update(records)
         waiting = deque(source for source in batch if source not in records)
-        if (
-            culprit is None and not records
-        ):  # no plugin was touched: the process itself cannot start
-            found.update({s: Record.broken(s, why, retry=True) for s in waiting})
+        if culprit is None and not records:  # the process does not even start
+            found.update({s: Record.broken(s, why) for s in waiting})
             break
         if culprit is not None:
             waiting.remove(culprit)
@@ -56,7 +57,7 @@ def probe_apart(sources: Sequence[Source]) -> dict[Source, Record]:
                 alone, _, why = _probe_batch([culprit])
                 found.update(alone)
             if culprit not in found:
-                found[culprit] = Record.broken(culprit, why, retry=True)
+                found[culprit] = Record.broken(culprit, why)
     return found
 
 
@@ -97,11 +98,11 @@ def _probe_batch(sources: Sequence[Source]) -> tuple[dict[Source, Record], Sourc
                     busy = None
             else:
                 return records, None, ""
-            hung = process.poll() is None
+            process.wait(timeout=GRACE_SECONDS)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            return records, busy, f"importing it took longer than {timeout:g} s"
         finally:
             _end(process)
-        if hung:
-            return records, busy, f"importing it took longer than {timeout:g} s"
         errors.seek(0)
         return records, busy, _epitaph(process.returncode, errors)
 
@@ -126,16 +127,19 @@ def _lines_of(process: subprocess.Popen[str], order: str) -> queue.Queue[str | N
 def _next_line(
     lines: queue.Queue[str | None], process: subprocess.Popen[str], deadline: float
 ) -> str | None:
-    """Return the next answer, or ``None`` when the process ended or its time is up."""
+    """Return the next answer, or ``None`` when the process ended.
+
+    Raises:
+        TimeoutError: its time is up.
+    """
     died = False
-    while True:
-        try:
+    while not died:
+        died = process.poll() is not None  # a child of the plugin may hold the pipe open after that
+        with suppress(queue.Empty):
             return lines.get(timeout=0.2)
-        except queue.Empty:
-            # A child of the plugin may hold the pipe open after the process died.
-            if died or time.monotonic() > deadline:
-                return None
-            died = process.poll() is not None
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return None
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -126,10 +126,6 @@ class Plugins:
     def executors(self) -> Catalogue:
         return self.offered("executors")
 
-    @property
-    def loaders(self) -> Catalogue:
-        return self.offered("loaders")
-
     def suite(self, spec: str | Spec) -> Suite:
         """Return a suite, for example of ``calibration:world=2``."""
         source, configured = self._configured("suites", spec)
@@ -195,18 +191,12 @@ class Plugins:
         if card := offering.facts.get("card"):
             from groupbench.card import load_card
 
-            return load_card(card).task(Lazily(self.loaders, self.loader))
+            return load_card(card).task(Lazily(self.offered("loaders"), self.loader))
         task: Task = self._object(offering)
         return task
 
     def notify(self, hook: str, *subject: object, **subjects: object) -> None:
-        """Tell every observer; one that raises is reported and ignored.
-
-        Args:
-            hook: for example ``groupbench_cell_finished``.
-            subject: what the hook is about, for a hook that takes one thing.
-            subjects: likewise, by the names of the hook's arguments.
-        """
+        """Tell every observer of ``hook``; one that raises is reported and ignored."""
         if subject:
             from groupbench import hookspecs
 
@@ -217,8 +207,8 @@ class Plugins:
                 continue
             try:
                 problems = self._load(record.source).observe(hook, subjects)
-            except PluginError as problem:
-                problems = [str(problem)]
+            except PluginError as failure:
+                problems = [str(failure)]
             for problem in problems:
                 log.warning("%s was ignored: %s.", record.source, problem)
 
@@ -229,12 +219,14 @@ class Plugins:
         Raises:
             CardError: a card is wrong, or two of them declare one name.
         """
+        if not self.tasks_dirs:
+            return {}
         from groupbench.card import load_tasks_dir
 
         found: dict[Path, list[Task]] = {}
         owners: dict[str, Task] = {}
         for folder in dict.fromkeys(self.tasks_dirs):
-            found[folder] = load_tasks_dir(folder, Lazily(self.loaders, self.loader))
+            found[folder] = load_tasks_dir(folder, Lazily(self.offered("loaders"), self.loader))
             for task in found[folder]:
                 if other := owners.get(task.name):
                     raise CardError(
@@ -264,7 +256,8 @@ class Plugins:
             return catalogue.find(name)
         except UnknownNameError as unknown:
             if self.broken:  # the name may be one of theirs
-                unknown.args = (" ".join([str(unknown), *map(str, self.broken)]),)
+                names = ", ".join(sorted({broken.source.plugin for broken in self.broken}))
+                unknown.args = (f"{unknown} A broken plugin may have offered it: {names}.",)
             raise
 
     def _configured(self, kind: str, spec: str | Spec) -> tuple[Source, Any]:

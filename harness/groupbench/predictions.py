@@ -23,6 +23,10 @@ NO_ANSWER = -1
 """Where a predicted label would be and there is no valid answer."""
 
 
+ROUNDING = 1e-4
+"""How far above 0 a log-probability may be, in nats, and still be a rounding error."""
+
+
 class Outcome(StrEnum):
     """What became of one example. All but ``ok`` and ``infra`` count as wrong answers."""
 
@@ -106,7 +110,7 @@ class Predictions:
             log_probs = np.asarray(log_probs)
             shape = gold.shape if task.kind is Kind.MULTILABEL else (*gold.shape, n_labels)
             _demand(log_probs.shape == shape, task, "log_probs", shape, log_probs.shape)
-            if np.isnan(log_probs).any() or (log_probs > 1e-4).any():
+            if np.isnan(log_probs).any() or (log_probs > ROUNDING).any():
                 raise ValueError(f"task {task.name}: log_probs holds NaN or a probability over 1")
             log_probs = log_probs.astype(np.float32)
         outcomes = output.outcomes or (Outcome.OK,) * n
@@ -168,7 +172,9 @@ def gold_array(kind: Kind, n_labels: int, examples: Sequence[Example]) -> tuple[
     if kind is Kind.TOKEN:
         lengths = [len(gold) for gold in golds]  # type: ignore[arg-type] # token golds are tuples
         flat = [tag for gold in golds for tag in gold]  # type: ignore[union-attr]
-        return np.asarray(flat, dtype=np.int32), np.concatenate([[0], np.cumsum(lengths, dtype=int)])
+        return np.asarray(flat, dtype=np.int32), np.concatenate(
+            [[0], np.cumsum(lengths, dtype=int)]
+        )
     return np.asarray(golds, dtype=np.int32), np.arange(n + 1)
 
 

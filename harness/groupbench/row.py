@@ -115,38 +115,45 @@ class Row:
         return self.entry.deciding.usd + sum(cell.training.usd for cell in self.finished)
 
 
-def cell_score(
-    suite: SuiteFacts, cell: Cell, verdicts: Verdicts
-) -> CellScore:
+def cell_score(suite: SuiteFacts, cell: Cell, judged: Verdicts) -> CellScore:
+    """Return what one cell scored; it fails where one of its tasks cannot be scored."""
     if cell.status is not Status.OK:
         return CellScore(cell, cell.status, cell.reason)
     verdicts = judged[cell.seed, cell.draw]
-    reasons = [v for name in suite.names if isinstance(v := verdicts[name], str)]
+    scores = {}
+    reasons = []
+    for name in suite.names:
+        verdict = verdicts[name]
+        if isinstance(verdict, str):
+            reasons.append(verdict)
+        else:
+            scores[name] = verdict.score
     if reasons:
         return CellScore(cell, Status.FAILED, "; ".join(reasons))
-    scores = {name: v.score for name in suite.names if not isinstance(v := verdicts[name], str)}
     return CellScore(cell, Status.OK, None, scores)
 
 
 def samples_of(
     suite: SuiteFacts,
     cells: Sequence[CellScore],
-    verdicts: Verdicts,
+    judged: Verdicts,
     metrics: Mapping[str, Metric],
 ) -> dict[str, Sample]:
     """Return the scores of an entry's finished cells by task; empty where there are none."""
-    done = sorted((c.cell.seed, c.cell.draw) for c in cells if c.status is Status.OK)
+    done = tuple(sorted((c.cell.seed, c.cell.draw) for c in cells if c.status is Status.OK))
     samples = {}
     for task in suite.tasks if done else ():
-        verdicts = [v for cell in done if isinstance(v := judged[cell][task.name], Judged)]
+        verdicts = _verdicts(judged, done, task.name)
         scores = np.array([v.score for v in verdicts])
+        low, high = getattr(metrics[task.name], "bounds", (0.0, 1.0))
         samples[task.name] = Sample(
-            cells=tuple(done),
+            cells=done,
             scores=scores,
             replicates=np.stack([v.replicates for v in verdicts]),
             task_means=np.array([scores.mean()]),
             task_units=np.array([verdicts[0].n_units]),
-            low=getattr(metrics[task.name], "lowest", 0.0),
+            low=low,
+            high=high,
         )
     return samples
 
@@ -156,8 +163,9 @@ def row_of(
     entry: Entry,
     cells: tuple[CellScore, ...],
     samples: Mapping[str, Sample],
-    verdicts: Verdicts,
+    judged: Verdicts,
 ) -> Row:
+    """Return an entry with its scores; rank, tier and gain need the other entries."""
     status, reason = entry.status, entry.reason
     lost = [cell for cell in cells if cell.status is not cell.cell.status]
     if lost:
@@ -175,24 +183,21 @@ def row_of(
             task.name: _task_score(task, samples[task.name], seeds, judged) for task in suite.tasks
         },
         average=average.mean,
-        average_std=_std(average.by_seed()[0]),
+        average_std=_std(average.by_seed[0]),
         average_ci=average.interval(),
     )
 
 
 def _task_score(
-    task: TaskFacts,
-    sample: Sample,
-    seeds: Sequence[int],
-    verdicts: Verdicts,
+    task: TaskFacts, sample: Sample, seeds: Sequence[int], judged: Verdicts
 ) -> TaskScore:
-    verdicts = [v for cell in sample.cells if isinstance(v := judged[cell][task.name], Judged)]
-    by_seed = dict(zip(sample.seeds, sample.by_seed()[0].tolist(), strict=True))
+    verdicts = _verdicts(judged, sample.cells, task.name)
+    by_seed = dict(zip(sample.seeds, sample.by_seed[0].tolist(), strict=True))
     answered = [v.score_answered for v in verdicts if v.score_answered is not None]
     return TaskScore(
         metric=task.metric,
         mean=sample.mean,
-        std=_std(sample.by_seed()[0]),
+        std=_std(sample.by_seed[0]),
         per_seed=tuple(by_seed.get(seed) for seed in seeds),
         n_test=task.n_test,
         ci=sample.interval(),
@@ -203,6 +208,10 @@ def _task_score(
         score_answered=float(np.mean(answered)) if answered else None,
         input_cut=float(np.mean([v.input_cut for v in verdicts])),
     )
+
+
+def _verdicts(judged: Verdicts, cells: Sequence[CellId], task: str) -> list[Judged]:
+    return [v for cell in cells if isinstance(v := judged[cell][task], Judged)]
 
 
 def _std(scores: np.typing.NDArray[Any]) -> float | None:

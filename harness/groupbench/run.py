@@ -302,7 +302,9 @@ class Run:
             n_parameters=sum(fit.costs.n_parameters for fit in there.values()),
             left_out=left_out,
             warnings=tuple(
-                f"{fit.order.label}: {warning}" for fit in there.values() for warning in fit.warnings
+                f"{fit.order.label}: {warning}"
+                for fit in there.values()
+                for warning in fit.warnings
             ),
             **common,  # type: ignore[arg-type] # typed above
         )

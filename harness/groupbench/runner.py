@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
-from groupbench.task import Split
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -18,8 +15,8 @@ if TYPE_CHECKING:
 
     from groupbench.canonical import Json
     from groupbench.grouping import Group
-    from groupbench.predictions import FloatArray, Output
-    from groupbench.task import Example, Suite, Task
+    from groupbench.predictions import Output
+    from groupbench.task import Example, Split, Suite, Task
 
 Arrays: TypeAlias = "Mapping[str, np.typing.NDArray[Any]]"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from groupbench.errors import StoreError
 from groupbench.execute import Ending, Job, Work
@@ -70,7 +70,7 @@ class Scheduler:
     _session: Session | None = None
     _started: float = field(default_factory=time.monotonic)
 
-    def __enter__(self) -> Scheduler:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -134,7 +134,7 @@ class Scheduler:
             for order in queue:
                 self.failures[order.key] = self.stopped
             return []
-        waiting = []
+        waiting: list[FitOrder] = []
         for position, order in enumerate(queue):
             session = self._open(())
             if session.capacity() < 1:
@@ -306,4 +306,3 @@ def _merged(one: FitOrder, other: FitOrder) -> FitOrder:
 
 def _size(order: FitOrder) -> int:
     return sum(len(task.examples(Split.TRAIN)) for task in order.tasks)
-

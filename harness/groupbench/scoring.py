@@ -1,8 +1,7 @@
-"""From predictions to scores, and to the scores that other draws of the test examples would give."""
+"""From predictions to scores, also on other draws of the test examples."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,15 @@ if TYPE_CHECKING:
 
     from groupbench.facts import TaskFacts
     from groupbench.metrics import Metric
-    from groupbench.predictions import FloatArray, Predictions
+    from groupbench.predictions import FloatArray, IntArray, Predictions
 
     Name = TypeVar("Name", bound=Hashable)
 
 N_DRAWS_BY_SCORING = 100
 """Draws where a metric must score each one anew; they are repeated to fill `N_DRAWS`."""
+
+_CHUNK = 1 << 22
+"""Numbers held at once while scores are made of sums."""
 
 SCORED_OUTCOMES = (Outcome.OK, Outcome.INVALID, Outcome.REFUSED, Outcome.TRUNCATED)
 
@@ -63,9 +65,7 @@ class Judged:
         }
 
     @classmethod
-    def from_json(
-        cls, document: Mapping[str, Any], *, name: str, n_draws: int = N_DRAWS
-    ) -> Judged:
+    def from_json(cls, document: Mapping[str, Any], *, name: str, n_draws: int = N_DRAWS) -> Judged:
         """Return what `to_json` wrote, with draws of a normal in place of those of the examples.
 
         Which examples were right is not known, so entries cannot be paired on this task: the draws
@@ -97,101 +97,119 @@ def judge(
     All cells are scored on the same draws of the test examples, whatever their order in a file.
     Equal predictions are scored once.
     """
-    same: dict[Hashable, list[Name]] = {}
+    same: dict[tuple[Hashable, ...], list[Name]] = {}
     for name, each in predictions.items():
-        content = (each.ids, each.gold.tobytes(), each.predicted.tobytes(), each.outcomes)
-        same.setdefault((*content, each.input_cut), []).append(name)
+        all_ok = each.outcomes.count(Outcome.OK) == len(each)
+        said = each.predicted.tobytes(), None if all_ok else each.outcomes, each.input_cut
+        same.setdefault((each.ids, each.gold.tobytes(), *said), []).append(name)
     found: dict[Name, Judged | str] = {}
-    usable: list[tuple[list[Name], Predictions]] = []
-    for names in same.values():
-        try:
-            usable.append((names, _in_order(task, predictions[names[0]])))
-        except ValueError as problem:
-            found.update(dict.fromkeys(names, str(problem)))
-    seed = int(digest(task.name)[:8], 16)
-    try:
-        if isinstance(metric, AdditiveMetric):
-            judged = _by_sums(task, metric, [each for _, each in usable], n_draws, seed)
+    usable: list[_Placed] = []
+    orders: dict[Hashable, IntArray | str] = {}
+    for (ids, gold, *_), names in same.items():
+        each = predictions[names[0]]
+        if (ids, gold) not in orders:
+            orders[ids, gold] = _order(task, each)
+        order = orders[ids, gold]
+        if Outcome.INFRA in each.outcomes:
+            order = (
+                f"the server failed on {each.outcomes.count(Outcome.INFRA)} of {len(each)} "
+                f"examples of {task.name}, which is never a score"
+            )
+        if isinstance(order, str):
+            found.update(dict.fromkeys(names, order))
         else:
-            judged = [_by_scoring(task, metric, each, n_draws, seed) for _, each in usable]
-    except ValueError as problem:
-        judged = [str(problem)] * len(usable)
-    for (names, _), verdict in zip(usable, judged, strict=True):
-        found.update(dict.fromkeys(names, verdict))
+            usable.append(_Placed(names, each, order))
+    seed = int(digest(task.name)[:8], 16)
+    if isinstance(metric, AdditiveMetric):
+        judged = _by_sums(task, metric, usable, n_draws, seed)
+    else:
+        judged = [_by_scoring(task, metric, placed, n_draws, seed) for placed in usable]
+    for placed, verdict in zip(usable, judged, strict=True):
+        found.update(dict.fromkeys(placed.names, verdict))
     return found
 
 
-def _in_order(task: TaskFacts, predictions: Predictions) -> Predictions:
-    """Return predictions sorted by id.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """Predictions that some cells share, and the order of their rows by id."""
 
-    Raises:
-        ValueError: they are not about the task's test examples, or a server failed on some.
-    """
-    if n := sum(outcome is Outcome.INFRA for outcome in predictions.outcomes):
-        raise ValueError(
-            f"the server failed on {n} of {len(predictions)} examples of {task.name}, "
-            "which is never a score"
-        )
+    names: Sequence[Any]
+    predictions: Predictions
+    order: IntArray
+
+    def units(self) -> tuple[IntArray, int]:
+        clusters = self.predictions.clusters
+        return units_of([clusters[row] for row in self.order])
+
+
+def _order(task: TaskFacts, predictions: Predictions) -> IntArray | str:
+    """Return the rows in the order of their ids; a reason if they are other examples."""
     ids = predictions.ids
-    if any(one > two for one, two in zip(ids, ids[1:], strict=False)):
-        predictions = take(predictions, sorted(range(len(ids)), key=ids.__getitem__))
-    if examples_key(predictions.ids, predictions.gold) != task.test_key:
-        raise ValueError(
-            f"it was judged on {len(predictions)} other test examples of {task.name} than the "
+    order = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
+    key = examples_key([ids[row] for row in order], take(predictions, order).gold)
+    if key != task.test_key:
+        return (
+            f"it was judged on {len(ids)} other test examples of {task.name} than the "
             f"{task.n_test} of this suite: run it again"
         )
-    if not len(predictions):
-        raise ValueError(f"{task.name} has no test examples")
-    return predictions
+    return order if len(ids) else f"{task.name} has no test examples"
 
 
 def _by_sums(
     task: TaskFacts,
     metric: AdditiveMetric,
-    predictions: Sequence[Predictions],
+    usable: Sequence[_Placed],
     n_draws: int,
     seed: int,
-) -> list[Judged | str]:
-    if not predictions:
+) -> list[Judged]:
+    if not usable:
         return []
-    units, n_units = units_of(predictions[0].clusters)
-    statistics = [metric.statistics(each, task) for each in predictions]
+    units, n_units = usable[0].units()
+    statistics = [metric.statistics(p.predictions, task)[p.order] for p in usable]
     columns, places = unique_columns(statistics)
     sums = resampled_sums(sums_by_unit(columns, units, n_units), n_draws, seed)
-    judged: list[Judged | str] = []
-    for each, own, where in zip(predictions, statistics, places, strict=True):
-        ok = _answered(each)
-        answered = float(metric.finish(own[ok].sum(axis=0), task)) if ok.any() else None
-        judged.append(
-            _judged(
-                each,
-                float(metric.finish(own.sum(axis=0), task)),
-                metric.finish(sums[:, where], task),
-                n_units,
-                answered,
-            )
-        )
+    where = np.array(places, dtype=np.intp)
+    step = max(1, _CHUNK // max(1, n_draws * where.shape[1]))
+    replicates = [
+        metric.finish(sums[:, where[start : start + step]], task).T
+        for start in range(0, len(usable), step)
+    ]
+    scores = metric.finish(np.array([own.sum(axis=0) for own in statistics]), task).tolist()
+    judged = []
+    for placed, own, score, drawn in zip(
+        usable, statistics, scores, np.concatenate(replicates), strict=True
+    ):
+        ok = _answered(placed.predictions)[placed.order]
+        answered = None
+        if ok.any():
+            answered = score if ok.all() else float(metric.finish(own[ok].sum(axis=0), task))
+        judged.append(_judged(placed.predictions, score, drawn, n_units, answered))
     return judged
 
 
 def _by_scoring(
-    task: TaskFacts, metric: Metric, predictions: Predictions, n_draws: int, seed: int
+    task: TaskFacts, metric: Metric, placed: _Placed, n_draws: int, seed: int
 ) -> Judged:
-    units, n_units = units_of(predictions.clusters)
-    members = [np.flatnonzero(units == unit) for unit in range(n_units)]
+    predictions = placed.predictions
+    units, n_units = placed.units()
+    members = [placed.order[units == unit] for unit in range(n_units)]
     rng = np.random.default_rng(seed)
     scores = []
     for _ in range(min(N_DRAWS_BY_SCORING, n_draws)):
-        drawn = rng.integers(0, n_units, size=n_units)
-        rows = np.concatenate([members[unit] for unit in drawn])
+        rows = np.concatenate([members[unit] for unit in rng.integers(0, n_units, size=n_units)])
         scores.append(metric.score(take(predictions, rows), task))
-    ok = _answered(predictions)
-    answered = metric.score(take(predictions, np.flatnonzero(ok)), task) if ok.any() else None
     score = metric.score(predictions, task)
+    ok = _answered(predictions)
+    answered = None
+    if ok.any():
+        kept = take(predictions, np.flatnonzero(ok))
+        answered = score if ok.all() else metric.score(kept, task)
     return _judged(predictions, score, np.resize(scores, n_draws), n_units, answered)
 
 
 def _answered(predictions: Predictions) -> np.typing.NDArray[np.bool_]:
+    if predictions.outcomes.count(Outcome.OK) == len(predictions):
+        return np.ones(len(predictions), dtype=bool)
     return np.fromiter((o is Outcome.OK for o in predictions.outcomes), bool, len(predictions))
 
 
@@ -202,13 +220,12 @@ def _judged(
     n_units: int,
     answered: float | None,
 ) -> Judged:
-    counts = Counter(predictions.outcomes)
-    n = len(predictions)
+    outcomes, n = predictions.outcomes, len(predictions)
     return Judged(
         score=score,
         replicates=np.nan_to_num(np.asarray(replicates, dtype=np.float64), nan=score),
         n_units=n_units,
-        outcome_rates={str(outcome): counts[outcome] / n for outcome in SCORED_OUTCOMES},
+        outcome_rates={str(outcome): outcomes.count(outcome) / n for outcome in SCORED_OUTCOMES},
         score_answered=answered,
         input_cut=sum(predictions.input_cut) / n,
     )

@@ -6,14 +6,17 @@ instance of a frozen dataclass, checked against its annotations.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from groupbench.canonical import to_json
 from groupbench.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 T = TypeVar("T")
 
@@ -74,12 +77,18 @@ def configure(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
     for name, value in settings.items():
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            mend = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known)) or 'none'}."
+            mend = (
+                f"Did you mean '{near[0]}'?"
+                if near
+                else f"Known: {', '.join(sorted(known)) or 'none'}."
+            )
             raise SettingError(f"{where}: no setting named '{name}' (= {value!r}). {mend}")
     try:
         return msgspec.convert(dict(settings), type=cls, strict=True)
     except msgspec.ValidationError as problem:
-        raise SettingError(f"{where}: {problem}.".replace(" - at `$.", " - in '").replace("`.", "'.")) from None
+        raise SettingError(
+            f"{where}: {problem}.".replace(" - at `$.", " - in '").replace("`.", "'.")
+        ) from None
     except (ValueError, TypeError) as problem:
         raise SettingError(f"{where}: {problem}") from None
 
@@ -98,8 +107,10 @@ def label(instance: Any) -> str:  # noqa: ANN401 - any configurable thing
     changed = []
     for f in fields(instance):
         value = getattr(instance, f.name)
-        default = f.default if f.default is not MISSING else (
-            f.default_factory() if f.default_factory is not MISSING else MISSING
+        default = (
+            f.default
+            if f.default is not MISSING
+            else (f.default_factory() if f.default_factory is not MISSING else MISSING)
         )
         if f.init and f.name != "draw" and value != default:
             changed.append(f"{f.name}={_written(value)}")
@@ -113,8 +124,10 @@ def describe(cls: type) -> list[Setting]:
     for f in fields(cls):
         if not f.init or f.name == "draw":
             continue
-        default = f.default if f.default is not MISSING else (
-            f.default_factory() if f.default_factory is not MISSING else None
+        default = (
+            f.default
+            if f.default is not MISSING
+            else (f.default_factory() if f.default_factory is not MISSING else None)
         )
         kind = f.type if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type))
         described.append(Setting(f.name, kind, to_json(default), docs.get(f.name, "")))
@@ -173,7 +186,7 @@ def _field_docs(cls: type) -> dict[str, str]:
         return {}
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
     docs = {}
-    for statement, below in zip(body, body[1:], strict=False):
+    for statement, below in itertools.pairwise(body):
         if (
             isinstance(statement, ast.AnnAssign)
             and isinstance(statement.target, ast.Name)

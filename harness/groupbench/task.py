@@ -95,7 +95,7 @@ TaskData: TypeAlias = Mapping[Split, tuple[Example, ...]]
 
 
 class Loader(Protocol):
-    """Loads a task's data when it is first asked for. Picklable, and equal calls give equal data."""
+    """Loads a task's data when it is first asked for. Picklable; equal calls give equal data."""
 
     def __call__(self) -> TaskData:
         """Return the examples of every split.
@@ -141,6 +141,8 @@ class Task:
     planted: Planted | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.loader, _Once):
+            object.__setattr__(self, "loader", _Once(self.loader))
         if not NAME.fullmatch(self.name):
             raise CardError(
                 f"{self.source or 'a task'}: name = {self.name!r} must match {NAME.pattern}."
@@ -201,7 +203,7 @@ class Task:
 
     def blinded(self) -> Task:
         """Return this task as strategies see it: no planted truth, no test split."""
-        return replace(self, planted=None, loader=_HeldBack(self))
+        return replace(self, planted=None, loader=_HeldBack(self.loader))
 
     def with_data(self, data: TaskData) -> Task:
         """Return this task over other examples, without the planted truth."""
@@ -216,6 +218,22 @@ class Materialised:
 
     def __call__(self) -> TaskData:
         return self.data
+
+
+class _Once:
+    """A loader that loads once, so that a task and its blinded copies share one set of examples."""
+
+    def __init__(self, load: Loader) -> None:
+        self._load = load
+        self._data: TaskData | None = None
+
+    def __call__(self) -> TaskData:
+        if self._data is None:
+            self._data = self._load()
+        return self._data
+
+    def __reduce__(self) -> tuple[type[_Once], tuple[Loader]]:
+        return _Once, (self._load,)
 
 
 class _WithoutTest(dict[Split, tuple[Example, ...]]):
@@ -233,8 +251,8 @@ class _WithoutTest(dict[Split, tuple[Example, ...]]):
 class _HeldBack:
     """Loads a task's data without its test split."""
 
-    def __init__(self, task: Task) -> None:
-        self._load = lambda: task.data
+    def __init__(self, load: Loader) -> None:
+        self._load = load
 
     def __call__(self) -> TaskData:
         return _WithoutTest(

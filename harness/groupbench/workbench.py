@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 class FitEvidence(Protocol):
     """One finished fit as a strategy may see it."""
 
-    group: Group
-    seed: int
-    costs: Costs
+    @property
+    def group(self) -> Group:
+        """What it trained."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def costs(self) -> Costs:
+        """What it took."""
+        ...
 
     def predictions(self, task: str, split: Split) -> Predictions:
         """Return predictions on dev-A or dev-B. Fits of a group of one serve every strategy.
@@ -45,10 +56,20 @@ class Workbench(Protocol):
     can. Fits asked for together run side by side.
     """
 
-    suite: Suite
-    """Blinded: without planted truth and test split."""
-    seeds: tuple[int, ...]
-    runner_name: str
+    @property
+    def suite(self) -> Suite:
+        """The suite, blinded: without planted truth and test split."""
+        ...
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every fit is had for each of them."""
+        ...
+
+    @property
+    def runner_name(self) -> str:
+        """The runner's spec, for evidence and messages."""
+        ...
 
     def fits(
         self,

@@ -63,7 +63,7 @@ def load_tokenizer(
 
 
 def load_encoder(
-    settings: EncoderRunner, folder: Path | None, device: Device, n_words: int, max_length: int
+    settings: EncoderRunner, folder: Path | None, device: Device, n_words: int
 ) -> PreTrainedModel:
     """Return the encoder in float32, without a pooling layer of its own.
 
@@ -73,7 +73,7 @@ def load_encoder(
     from transformers import AutoConfig, AutoModel
 
     if folder is None:
-        shape = tiny.config(n_words, max_length)
+        shape = tiny.config(n_words, settings.max_length or settings.preset.max_length)
         _set_dropout(shape, settings)
         encoder = AutoModel.from_config(
             shape, attn_implementation=device.attention, dtype=torch.float32
@@ -98,7 +98,7 @@ def load_encoder(
     used = encoder.config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
     if used != device.attention:
         raise SettingError(
-            f"attention = '{device.attention}': {settings.model} uses '{used}' instead; ask for that."
+            f"attention = '{device.attention}': {settings.model} uses '{used}'; ask for that."
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # heads read the last layer; an idle layer would only be kept
@@ -155,7 +155,7 @@ def restrict(model: GroupModel, settings: EncoderRunner, used: Sequence[int]) ->
         layers = _layers(encoder)
         if settings.freeze_layers > len(layers):
             raise SettingError(
-                f"freeze_layers = {settings.freeze_layers}: {settings.model} has {len(layers)} layers."
+                f"freeze_layers = {settings.freeze_layers}: there are only {len(layers)}."
             )
         frozen += layers[: settings.freeze_layers]
     if settings.freeze == "embeddings" or settings.freeze_layers:

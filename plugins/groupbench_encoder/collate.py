@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from groupbench_encoder.encode import Encoded, Ints
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class EncodedBatch:
     """Examples of one task, with n examples, P pieces of at most L sub-words, W words.
 

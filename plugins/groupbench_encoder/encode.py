@@ -90,7 +90,9 @@ def encode(
         DataError: an input is not of the task's kind.
     """
     if task.kind is Kind.TOKEN:
-        found = [_of_words(words, subwords, limits) for words in _word_ids(task, examples, subwords)]
+        found = [
+            _of_words(words, subwords, limits) for words in _word_ids(task, examples, subwords)
+        ]
     elif task.kind is Kind.PAIR:
         found = _of_pairs(task, examples, subwords, limits)
     else:
@@ -152,8 +154,9 @@ def _of_pairs(
 def _of_pair(
     first: Ids, second: Ids, subwords: Subwords, limits: Limits
 ) -> tuple[list[Piece], bool]:
-    """Cut the longer text first. With windows the longer one slides beside the shorter, which
-    keeps at most half of the room.
+    """Return the pieces of a pair: the longer text is cut first.
+
+    With windows the longer one slides beside the shorter, which keeps at most half of the room.
     """
     prefix, middle, suffix = subwords.prefix, subwords.middle, subwords.suffix
     room = max(2, limits.max_length - len(prefix) - len(middle) - len(suffix))
@@ -172,7 +175,9 @@ def _of_pair(
     between, of_second, after = subwords.second_types
     pieces = []
     for a, b in ways:
-        types = [0] * (len(prefix) + len(a)) + [0] * (len(middle) - 1) + [between] * min(1, len(middle))
+        types = (
+            [0] * (len(prefix) + len(a)) + [0] * (len(middle) - 1) + [between] * min(1, len(middle))
+        )
         types += [of_second] * len(b) + [after] * len(suffix)
         pieces.append(_piece([*prefix, *a, *middle, *b, *suffix], types))
     return pieces, cut
@@ -201,9 +206,7 @@ def _of_words(words: list[Ids], subwords: Subwords, limits: Limits) -> tuple[lis
     for index, start in enumerate(starts):
         answered = np.flatnonzero(inside & (best == index)).astype(np.int64)
         piece = _piece([*subwords.prefix, *ids[start : start + room], *subwords.suffix])
-        pieces.append(
-            Piece(piece.ids, piece.types, answered, firsts[answered] - start + before)
-        )
+        pieces.append(Piece(piece.ids, piece.types, answered, firsts[answered] - start + before))
     return pieces, cut
 
 

@@ -31,6 +31,7 @@ class CutEmbedding(nn.Module):
     """
 
     index: torch.Tensor
+    rows: torch.Tensor
 
     def __init__(self, whole: nn.Embedding, used: Sequence[int]) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class CutEmbedding(nn.Module):
 class GroupModel(nn.Module):
     """A shared encoder and a linear head for each task."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by keyword
         self,
         encoder: nn.Module,
         tasks: Sequence[Task],
@@ -74,7 +75,7 @@ class GroupModel(nn.Module):
         self.pooling = pooling
         self.computes_on = device
         self.dropout = nn.Dropout(dropout)
-        self.n_labels = {task.name: len(task.labels) for task in tasks}
+        self.labels = {task.name: task.labels for task in tasks}
         self.kinds = {task.name: task.kind for task in tasks}
         self.heads = nn.ModuleDict()
         for task in tasks:

@@ -91,9 +91,7 @@ def mean_loss(model: GroupModel, prepared: PreparedTask, data: Encoded) -> float
     scores = torch.from_numpy(found).double()
     gold = torch.from_numpy(data.gold.astype(np.int64))[torch.from_numpy(places)]
     if prepared.task.kind is Kind.MULTILABEL:
-        return float(
-            torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.double())
-        )
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(scores, gold.double()))
     known = (gold >= 0).numpy()
     rows = torch.from_numpy(np.flatnonzero(known))
     losses = torch.nn.functional.cross_entropy(scores[rows], gold[rows], reduction="none").numpy()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformers import PreTrainedTokenizerBase
 
 Ids: TypeAlias = list[int]
@@ -24,6 +25,7 @@ class Subwords:
     """
 
     tokenizer: PreTrainedTokenizerBase
+    model_takes_types: bool = True
 
     def of_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Return the sub-words of each text; empty where there are none."""
@@ -74,12 +76,14 @@ class Subwords:
     def middle(self) -> Ids:
         """What stands between two texts."""
         pair: Ids = self.tokenizer(SAMPLE, SAMPLE)["input_ids"]
-        return pair[len(self.prefix) + len(self._inner) : len(pair) - len(self.suffix) - len(self._inner)]
+        return pair[
+            len(self.prefix) + len(self._inner) : len(pair) - len(self.suffix) - len(self._inner)
+        ]
 
     @cached_property
     def has_types(self) -> bool:
         """Whether the model is told which of two texts a token belongs to."""
-        return "token_type_ids" in self.tokenizer.model_input_names
+        return self.model_takes_types and "token_type_ids" in self.tokenizer.model_input_names
 
     @cached_property
     def second_types(self) -> tuple[int, int, int]:

@@ -18,11 +18,12 @@ from groupbench_encoder.predict import device_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from groupbench.runner import Batch
     from groupbench_encoder.model import GroupModel
     from groupbench_encoder.prepare import Prepared
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class EncoderModel:
     """A group's model while it trains and after; dropout is off in all that it computes."""
 
@@ -30,13 +31,13 @@ class EncoderModel:
     prepared: Prepared
     n_steps: int
     """Optimiser steps planned."""
+    tasks: tuple[str, ...] = ()
+    """The group's tasks, sorted."""
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The group's tasks, sorted."""
-        return tuple(self.prepared.tasks)
+    def __post_init__(self) -> None:
+        self.tasks = tuple(self.prepared.tasks)
 
-    def batches(self, task: str, split: Split, n: int, seed: int) -> Iterator[EncodedBatch]:
+    def batches(self, task: str, split: Split, n: int, seed: int) -> Iterator[Batch]:
         """Yield batches of at most ``n`` examples: all of train or dev-A, in seeded order.
 
         Raises:
@@ -53,20 +54,21 @@ class EncoderModel:
         for start in range(0, len(rows), n):
             yield collate(data, rows[start : start + n], device)
 
-    def losses(self, batch: EncodedBatch) -> torch.Tensor:
+    def losses(self, batch: Batch) -> torch.Tensor:
         """Return each example's loss in nats, ``[len(batch)]``, with its graph."""
         with self._steady():
-            return self.model.losses(batch)
+            return self.model.losses(_own(batch))
 
-    def log_probs(self, batch: EncodedBatch) -> torch.Tensor:
+    def log_probs(self, batch: Batch) -> torch.Tensor:
         """Return log-probabilities in the shapes of `groupbench.predictions.Output`."""
+        mine = _own(batch)
         with self._steady():
-            found = log_probs(batch.kind, self.model.logits(batch))
-        if batch.kind is not Kind.TOKEN or len(found) == batch.n_rows:
+            found = log_probs(mine.kind, self.model.logits(mine))
+        if mine.kind is not Kind.TOKEN:
             return found
-        prior = torch.from_numpy(self.prepared.tasks[batch.task].log_prior).to(found)
-        whole = prior.expand(batch.n_rows, -1).clone()
-        return whole.index_put((batch.word_row,), found)
+        prior = torch.from_numpy(self.prepared.tasks[mine.task].log_prior).to(found)
+        whole = prior.expand(mine.n_rows, -1).clone()
+        return whole.index_put((mine.word_row,), found)
 
     def shared_parameters(self) -> Mapping[str, torch.nn.Parameter]:
         """Return the encoder's trained parameters by name.
@@ -80,19 +82,20 @@ class EncoderModel:
         """Return the parameters of one task's head, by name."""
         return dict(self.model.head(task).named_parameters())
 
-    def pooled(self, batch: EncodedBatch) -> torch.Tensor:
+    def pooled(self, batch: Batch) -> torch.Tensor:
         """Return the vector that heads of texts read, ``[len(batch), hidden]``."""
         with self._steady():
-            return self.model.pool(self.model.states(batch), batch)
+            return self.model.pool(self.model.states(_own(batch)), _own(batch))
 
-    def layers(self, batch: EncodedBatch) -> Sequence[torch.Tensor]:
+    def layers(self, batch: Batch) -> Sequence[torch.Tensor]:
         """Return each layer's output, embeddings first; of an example's first window."""
         with self._steady():
-            return tuple(states[_first(batch)] for states in self.model.hidden_states(batch))
+            found = self.model.hidden_states(_own(batch))
+        return tuple(states[_first(_own(batch))] for states in found)
 
-    def mask(self, batch: EncodedBatch) -> torch.Tensor:
-        """Return which positions are not padding, ``[len(batch), length]``, as `layers` has them."""
-        return batch.mask[_first(batch)]
+    def mask(self, batch: Batch) -> torch.Tensor:
+        """Return which positions of `layers` are not padding, ``[len(batch), length]``."""
+        return _own(batch).mask[_first(_own(batch))]
 
     @contextmanager
     def _steady(self) -> Iterator[None]:
@@ -108,7 +111,8 @@ class EncoderModel:
 def undisturbed(model: GroupModel) -> Iterator[None]:
     """Let a probe work without moving the training: random state, mode and gradients stay."""
     was_training, state = model.training, torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    on_cuda = device_of(model).type == "cuda"
+    cuda = torch.cuda.get_rng_state_all() if on_cuda else []
     try:
         with torch.enable_grad():
             yield
@@ -118,6 +122,12 @@ def undisturbed(model: GroupModel) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
         model.train(was_training)
         model.zero_grad(set_to_none=True)
+
+
+def _own(batch: Batch) -> EncodedBatch:
+    if not isinstance(batch, EncodedBatch):
+        raise TypeError(f"a batch of this model's own is wanted, not {type(batch).__name__}")
+    return batch
 
 
 def _first(batch: EncodedBatch) -> torch.Tensor:

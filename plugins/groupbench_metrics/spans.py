@@ -41,7 +41,7 @@ def entity_types(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def type_of_tag(tags: Sequence[str]) -> IntArray:
-    """Return the index in `entity_types` of each tag's type, -1 for ``O``. Shape ``[len(tags)]``."""
+    """Return the index in `entity_types` of each tag's type, -1 for ``O``: ``[len(tags)]``."""
     types = entity_types(tags)
     return np.array(
         [-1 if (kind := entity_type(tag)) is None else types.index(kind) for tag in tags], np.int64
@@ -50,7 +50,7 @@ def type_of_tag(tags: Sequence[str]) -> IntArray:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Spans of entities over all words. ``end`` is the word after the last. Shapes ``[n_spans]``."""
+    """Spans of entities over all words; ``end`` is the word after the last. ``[n_spans]`` each."""
 
     start: IntArray
     end: IntArray
@@ -81,7 +81,7 @@ def spans(tags: Sequence[str], indices: IntArray, offsets: IntArray) -> Spans:
     before = np.roll(indices, 1)
     # O has type -1, so a span after O is one "where the type changes"
     starts = inside & (first | begins[indices] | ends[before] | (types != type_of[before]))
-    stops = np.flatnonzero(np.append(starts | ~inside | first, True))  # noqa: FBT003 - an array's item
+    stops = np.flatnonzero(np.append(starts | ~inside | first, True))
     start = np.flatnonzero(starts)
     end = stops[np.searchsorted(stops, start, side="right")]
     return Spans(start, end, types[start])

@@ -63,7 +63,7 @@ def span_counts(
         kept: which entity types count, one boolean for each of `entity_types`.
     """
     n_words = len(references)
-    counted = np.append(kept, True)  # noqa: FBT003 - an array's item
+    counted = np.append(kept, True)
     counts = np.zeros((len(offsets) - 1, 3))
     keys = []
     for column, indices in ((2, references), (1, predictions)):
@@ -72,7 +72,7 @@ def span_counts(
         start, end, types = found.start[keep], found.end[keep], found.type[keep]
         np.add.at(counts[:, column], _example_of(start, offsets), 1.0)
         keys.append((types * (n_words + 1) + end) * (n_words + 1) + start)
-    both = np.intersect1d(*keys, assume_unique=True) % (n_words + 1)
+    both = np.intersect1d(keys[0], keys[1], assume_unique=True) % (n_words + 1)
     np.add.at(counts[:, 0], _example_of(both, offsets), 1.0)
     return counts
 

@@ -24,8 +24,7 @@ from groupbench.variants import Blank, Fold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from groupbench.information import FloatArray
-    from groupbench.predictions import Predictions
+    from groupbench.predictions import FloatArray, Predictions
     from groupbench.task import Suite, Task
     from groupbench.variants import Variant
     from groupbench.workbench import FitEvidence, Workbench
@@ -148,8 +147,10 @@ def measure(suite: Suite, workbench: Workbench, how: Measuring) -> list[TaskInfo
             for seed in workbench.seeds:
                 which = (groups[task.name], seed)
                 null = _trained_null(nulls[which], task, how) if nulls is not None else prior
-                part = _measured(fits[which], task, seed, null, how, workbench.runner_name)
-                parts[task.name].append(part)
+                held_out = _held_out(fits[which], task, workbench.runner_name)
+                temperature = _temperature(fits[which], task, how)
+                values = pointwise(held_out, null, temperature=temperature, aggregate=how.aggregate)
+                parts[task.name].append(Measured(seed, held_out, values, temperature))
     found = [
         TaskInformation(
             task=task,
@@ -169,23 +170,14 @@ def rescaled(sample: Pointwise, entropy_bits: float) -> Pointwise:
     return replace(sample, h_0=sample.h_0 / entropy_bits, h_x=sample.h_x / entropy_bits)
 
 
-def _measured(
-    fit: FitEvidence,
-    task: Task,
-    seed: int,
-    null: Prior | FloatArray,
-    how: Measuring,
-    runner: str,
-) -> Measured:
-    held_out = fit.predictions(task.name, Split.DEV_B)
-    if held_out.log_probs is None:
+def _held_out(fit: FitEvidence, task: Task, runner: str) -> Predictions:
+    predictions = fit.predictions(task.name, Split.DEV_B)
+    if predictions.log_probs is None:
         raise SettingError(
             f"Runner {runner} gives no probabilities of labels (task {task.name}), and PVI is made "
             "of them. Choose one that does, for example encoder."
         )
-    temperature = _temperature(fit, task, how)
-    values = pointwise(held_out, null, temperature=temperature, aggregate=how.aggregate)
-    return Measured(seed, held_out, values, temperature)
+    return predictions
 
 
 def _trained_null(fit: FitEvidence, task: Task, how: Measuring) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -27,7 +26,10 @@ from groupbench_pvi.two_sample import (
 )
 
 if TYPE_CHECKING:
-    from groupbench.information import FloatArray, Pointwise
+    from collections.abc import Callable, Sequence
+
+    from groupbench.information import Pointwise
+    from groupbench.predictions import FloatArray
 
 EFFECT_BOUNDS = {"cliff": 0.147, "cohen": 0.2}
 """The largest effects that are called negligible. Wasserstein: the margin."""
@@ -68,6 +70,8 @@ class Comparing:
     """Draws of subsamples of one size; 0: all units."""
     bootstrap: int = 0
     """Draws of the two-level bootstrap; 0: Welch's standard error."""
+    normalised: bool = False
+    """Whether values are shares of the label entropy, not bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,11 +127,9 @@ class Pair:
     """The chance to see a true difference of the margin."""
     detectable: float
     """The difference that is seen with a chance of 80 %."""
-
-    @property
-    def score(self) -> float:
-        """How good the pair is, for ties between groupings; larger is better."""
-        return -abs(self.statistic) if self.p is None else self.p
+    score: float
+    """How good the pair is, for ties between groupings: p of a difference test, minus p of TOST,
+    minus the size of an effect. Larger is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +140,6 @@ class Comparison:
     gate: Tested | None = None
     n_each: int | None = None
     """Size of the subsamples."""
-
-    def score(self, pair: Pair, test: str) -> float:
-        """Return a pair's score: p of difference tests, minus p of TOST, minus an effect."""
-        return -pair.score if test == "tost" else pair.score
 
 
 def compare(samples: Sequence[TaskSample], how: Comparing) -> Comparison:
@@ -181,12 +179,12 @@ def _pair(  # noqa: PLR0913, PLR0917 - one call, above
     else:
         verdict = Verdict.DIFFERENT if p_equal <= how.alpha else Verdict.UNDECIDED
     if how.test == "effect":
-        bound = EFFECT_BOUNDS.get(how.effect, how.margin)
-        accepted = abs(result.statistic) <= bound
+        accepted = abs(result.statistic) <= EFFECT_BOUNDS.get(how.effect, how.margin)
+        score = -abs(result.statistic)
     elif how.test == "tost":
-        accepted = adjusted <= how.alpha
+        accepted, score = adjusted <= how.alpha, -result.p
     else:
-        accepted = all_alike or adjusted > how.alpha
+        accepted, score = all_alike or adjusted > how.alpha, result.p
     has_p = how.test != "effect"
     return Pair(
         a=a.name,
@@ -205,6 +203,7 @@ def _pair(  # noqa: PLR0913, PLR0917 - one call, above
         verdict=verdict,
         power=means.power(how.margin, how.alpha),
         detectable=means.detectable(how.alpha),
+        score=score,
     )
 
 
@@ -216,7 +215,9 @@ def _test(
     how: Comparing,
 ) -> Tested:
     """Run the configured test; over subsamples, the median of its statistics and p-values."""
-    results = [_test_once(a, b, a_means, b_means, how) for a, b in zip(a_draws, b_draws, strict=True)]
+    results = [
+        _test_once(a, b, a_means, b_means, how) for a, b in zip(a_draws, b_draws, strict=True)
+    ]
     if len(results) == 1:
         return results[0]
     return Tested(

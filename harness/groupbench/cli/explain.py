@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from groupbench.cli.common import common_options
 from groupbench.cli.options import experiment_options, json_option, read_experiment
 
 
@@ -13,8 +14,11 @@ from groupbench.cli.options import experiment_options, json_option, read_experim
 @click.argument("cell")
 @experiment_options
 @json_option
+@common_options
 @click.pass_context
-def explain(context: click.Context, *, cell: str, store: str, as_json: bool, **options: Any) -> None:
+def explain(
+    context: click.Context, /, *, cell: str, store: str, as_json: bool, **options: Any
+) -> None:
     """Say what the key of CELL is made of, and which part changed if it must be computed.
 
     CELL is grouping/runner/seed (a grouping of - for runners that do not share), or the first

@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
+from groupbench.cli.common import common_options
 from groupbench.cli.options import experiment_options, json_option, read_experiment
 
 
 @click.command()
 @experiment_options
 @json_option
+@common_options
 @click.pass_context
-def group(context: click.Context, *, store: str, as_json: bool, **options: Any) -> None:
+def group(context: click.Context, /, *, store: str, as_json: bool, **options: Any) -> None:
     """Propose a grouping with each strategy, and show what it rests on.
 
     Only the fits that a strategy needs in order to decide are computed. The first runner that

@@ -60,7 +60,7 @@ def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_experiment(  # noqa: PLR0913 - one for each option
+def read_experiment(
     *,
     experiment: Path | None,
     suite: str | None,

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from groupbench.cli.common import common_options
 from groupbench.cli.options import experiment_options, json_option, read_experiment
 
 
 @click.command()
 @experiment_options
 @click.option("--dry-run", is_flag=True, help="Say what would be computed; compute nothing.")
+@click.option(
+    "--trust-remote-code",
+    "trusted",
+    multiple=True,
+    metavar="METRIC",
+    help="Run the code of this hub metric, named in full with its revision; repeatable.",
+)
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @json_option
+@common_options
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     *,
     store: str,
     dry_run: bool,
+    trusted: tuple[str, ...],
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -36,7 +46,7 @@ def run(
     from groupbench.cli.console import open_plugins, print_document, progress_for
 
     experiment = read_experiment(**options)
-    plugins = open_plugins(context, experiment.tasks_dirs)
+    plugins = open_plugins(context, experiment.tasks_dirs, trusted=trusted)
     if dry_run:
         from groupbench.plan import plan_document
         from groupbench.report.plan import plan_table
@@ -48,7 +58,7 @@ def run(
     with progress:
         report = run_experiment(experiment, plugins=plugins, store=store, progress=progress)
     if as_json:
-        click.echo(json.dumps(report.leaderboard.to_json(), allow_nan=False))
+        print_document(report.leaderboard.to_json(), as_json=True)
     else:
         print_document(report.leaderboard, as_json=False)
     if report.stopped is not None:

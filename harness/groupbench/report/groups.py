@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from groupbench.report.text import plain
+from rich.text import Text
+
+from groupbench.report import text as safe
 
 if TYPE_CHECKING:
     from rich.console import Group as Stack
@@ -30,10 +32,10 @@ def grouping_text(document: Mapping[str, Any]) -> Stack:
         helpers = [name for name in group["trains"] if name not in group["serves"]]
         beside = f"  (trained with {', '.join(helpers)})" if helpers else ""
         head.append(f"  {', '.join(group['serves'])}{beside}")
-    parts: list[RenderableType] = [plain("\n".join(head))]
+    parts: list[RenderableType] = [Text("\n".join(map(safe.plain, head)))]
     for name, value in document["evidence"].items():
         parts += _shown(name, value)
-    parts += [plain(f"Note: {warning}") for warning in document["warnings"]]
+    parts += [_plain(f"Note: {warning}") for warning in document["warnings"]]
     return Stack(*parts)
 
 
@@ -44,11 +46,11 @@ def _shown(name: str, value: Any) -> list[RenderableType]:  # noqa: ANN401 - JSO
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         if all(isinstance(row, Mapping) for row in value):
             return [_table(title, value)]
-        return [plain(f"{title}: {', '.join(map(_cell, value))}")]
+        return [_plain(f"{title}: {', '.join(map(_cell, value))}")]
     if isinstance(value, Mapping):
         inner = "; ".join(f"{key.replace('_', ' ')} {_cell(item)}" for key, item in value.items())
-        return [plain(f"{title}: {inner}")]
-    return [plain(f"{title}: {_cell(value)}")]
+        return [_plain(f"{title}: {inner}")]
+    return [_plain(f"{title}: {_cell(value)}")]
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -61,10 +63,12 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     for column in columns:
         numbers = all(not isinstance(row.get(column), str) for row in rows)
         table.add_column(
-            plain(column.replace("_", " ")), justify="right" if numbers else "left", overflow="fold"
+            _plain(column.replace("_", " ")),
+            justify="right" if numbers else "left",
+            overflow="fold",
         )
     for row in rows:
-        table.add_row(*(plain(_cell(row.get(column))) for column in columns))
+        table.add_row(*(_plain(_cell(row.get(column))) for column in columns))
     return table
 
 
@@ -79,7 +83,7 @@ def _matrix(affinity: Mapping[str, Any]) -> Table:
     for number, _ in enumerate(tasks, start=1):
         table.add_column(str(number), justify="right")
     for number, (task, row) in enumerate(zip(tasks, affinity["matrix"], strict=True), start=1):
-        table.add_row(plain(f"{number} {task}"), *(plain(_cell(value)) for value in row))
+        table.add_row(_plain(f"{number} {task}"), *(_plain(_cell(value)) for value in row))
     return table
 
 
@@ -96,3 +100,7 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - JSON
         case Mapping():
             return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
     return str(value)
+
+
+def _plain(text: str) -> Text:
+    return Text(safe.plain(text))

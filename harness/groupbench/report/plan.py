@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from groupbench.report.text import plain
 
 if TYPE_CHECKING:
-    from rich.text import Text
+    from collections.abc import Mapping
 
 
 def plan_table(document: Mapping[str, Any]) -> Text:
@@ -32,4 +33,4 @@ def plan_table(document: Mapping[str, Any]) -> Text:
     for row in (*document["refused"], *document["skipped"]):
         which = "/".join(filter(None, [row["grouping"], row["runner"]]))
         lines.append(f"{row['status']}: {which}: {row['reason']}")
-    return plain("\n".join(lines))
+    return Text("\n".join(map(plain, lines)))

@@ -26,15 +26,15 @@ def plain(text: object) -> str:
 
 
 def sentence(text: object) -> str:
-    """Return ``text`` as a sentence: safe, with a capital and a full stop.
+    """Return ``text`` safe and with a full stop.
 
     >>> sentence("torch is not installed: pip install 'groupbench[encoder]'")
-    "Torch is not installed: pip install 'groupbench[encoder]'."
+    "torch is not installed: pip install 'groupbench[encoder]'."
     """
     shown = plain(text).strip()
     if not shown:
         return ""
-    return shown[0].upper() + shown[1:] + ("" if shown[-1] in ".!?" else ".")
+    return shown if shown[-1] in ".!?" else f"{shown}."
 
 
 def duration(seconds: float) -> str:

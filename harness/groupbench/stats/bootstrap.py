@@ -32,10 +32,8 @@ def units_of(clusters: Sequence[str | None]) -> tuple[IntArray, int]:
     (array([0, 1, 0, 2]), 3)
     """
     numbers: dict[object, int] = {}
-    units = [
-        numbers.setdefault(("example", row) if cluster is None else ("cluster", cluster), len(numbers))
-        for row, cluster in enumerate(clusters)
-    ]
+    names = [("", row) if name is None else ("cluster", name) for row, name in enumerate(clusters)]
+    units = [numbers.setdefault(name, len(numbers)) for name in names]
     return np.asarray(units, dtype=np.intp), len(numbers)
 
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from groupbench.stats.uncertainty import (
-    Estimate,
-    Part,
-    interval,
-    part_of,
-    spread,
-    under_no_difference,
-)
+from groupbench.stats.uncertainty import Estimate, Part, interval, part_of, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +19,7 @@ CellId: TypeAlias = tuple[int, int]
 """Seed, and draw of a random grouping."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """What the cells of one entry scored, on one task or averaged over several."""
 
@@ -68,33 +62,43 @@ class Sample:
         """Seeds with a score, in order."""
         return tuple(sorted({seed for seed, _ in self.cells}))
 
+    @cached_property
+    def drawn(self) -> FloatArray:
+        """Replicates of the mean over cells. ``[draws]``."""
+        return _mean(self.replicates)
+
+    @cached_property
     def by_seed(self) -> tuple[FloatArray, FloatArray]:
-        """Return scores and replicates averaged over the draws of each seed."""
+        """Scores and replicates averaged over the draws of each seed."""
         return self._by(0)
+
+    @cached_property
+    def seed_part(self) -> tuple[Part, ...]:
+        """What the seeds add to the variance of the mean; empty with one seed."""
+        return part_of(*self.by_seed)
+
+    @cached_property
+    def draw_part(self) -> tuple[Part, ...]:
+        """What the draws of a random grouping add; empty where there are no others."""
+        return part_of(*self._by(1))
 
     def estimate(self) -> Estimate:
         """Return the mean and its uncertainty."""
-        examples = spread(self.replicates.mean(axis=0))
-        return Estimate(self.mean, examples, self._parts((0, 1)))
+        return Estimate(self.mean, spread(self.drawn), self.seed_part + self.draw_part)
 
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the mean."""
         n_units = len(self.task_units) / float(np.mean(1 / np.maximum(self.task_units, 1)))
         return interval(self.estimate(), n_units, self.low, self.high)
 
-    def _parts(self, factors: Sequence[int]) -> tuple[Part, ...]:
-        parts = (part_of(*self._by(factor)) for factor in factors)
-        return tuple(part for part in parts if part is not None)
-
     def _by(self, factor: int) -> tuple[FloatArray, FloatArray]:
-        levels = np.array([cell[factor] for cell in self.cells])
-        rows = [levels == level for level in np.unique(levels)]
-        if len(rows) == len(levels) and factor == 0:
-            order = np.argsort(levels)
-            return self.scores[order], self.replicates[order]
+        levels = [cell[factor] for cell in self.cells]
+        if len(set(levels)) == len(levels) == 1:
+            return self.scores, self.replicates
+        rows = [[i for i, each in enumerate(levels) if each == x] for x in sorted(set(levels))]
         return (
             np.array([self.scores[row].mean() for row in rows]),
-            np.array([self.replicates[row].mean(axis=0) for row in rows]),
+            np.array([_mean(self.replicates[row]) for row in rows]),
         )
 
 
@@ -105,14 +109,18 @@ def difference(one: Sample, other: Sample) -> Estimate:
     the same, so that a fit which two groupings share cancels out; else their variances add up.
     """
     gap = one.task_means - other.task_means
-    examples = spread(one.replicates.mean(axis=0) - other.replicates.mean(axis=0))
-    null = sum(under_no_difference(g, n) for g, n in zip(gap, one.task_units, strict=True))
+    null = float(np.mean(gap**2 / np.maximum(one.task_units, 1))) / len(gap)
+    # If there is no difference, the second moment is the variance: d^2 / n is added. For accuracies
+    # that makes the test McNemar's, which a few examples cannot pass by all agreeing.
+    examples = spread(one.drawn - other.drawn) + null
     if one.seeds == other.seeds:
-        scores, replicates = one.by_seed()
-        other_scores, other_replicates = other.by_seed()
-        seeds = part_of(scores - other_scores, replicates - other_replicates)
-        parts = (seeds,) if seeds is not None else ()
-        parts += one._parts((1,)) + other._parts((1,))  # noqa: SLF001 - its own kind
+        pairs = zip(one.by_seed, other.by_seed, strict=True)
+        seeds = part_of(*(mine - theirs for mine, theirs in pairs))
     else:
-        parts = one._parts((0, 1)) + other._parts((0, 1))  # noqa: SLF001
-    return Estimate(one.mean - other.mean, examples + float(null) / len(gap) ** 2, parts)
+        seeds = one.seed_part + other.seed_part
+    return Estimate(one.mean - other.mean, examples, seeds + one.draw_part + other.draw_part)
+
+
+def _mean(rows: FloatArray) -> FloatArray:
+    mean: FloatArray = rows[0] if len(rows) == 1 else rows.mean(axis=0)
+    return mean

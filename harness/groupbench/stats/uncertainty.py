@@ -73,8 +73,8 @@ class Estimate:
         return total**2 / below if below > _TINY**2 else math.inf
 
 
-def part_of(scores: FloatArray, replicates: FloatArray) -> Part | None:
-    """Return what seeds (or draws) add to the variance of their mean; ``None`` for fewer than two.
+def part_of(scores: FloatArray, replicates: FloatArray) -> tuple[Part, ...]:
+    """Return what seeds (or draws) add to the variance of their mean; nothing for fewer than two.
 
     Args:
         scores: one score a seed. Shape ``[n]``.
@@ -82,12 +82,12 @@ def part_of(scores: FloatArray, replicates: FloatArray) -> Part | None:
     """
     n = len(scores)
     if n < 2:  # noqa: PLR2004 - a variance needs two
-        return None
+        return ()
     each = replicates.var(axis=1, ddof=1).mean()
     joint = replicates.mean(axis=0).var(ddof=1)
     from_test_set = max(0.0, float(each - joint)) * n / (n - 1)
     variance = max(0.0, float(scores.var(ddof=1)) - from_test_set)
-    return Part(variance / n, n - 1)
+    return (Part(variance / n, n - 1),)
 
 
 def interval(
@@ -135,15 +135,6 @@ def p_value(estimate: Estimate) -> float:
     t = abs(estimate.mean) / math.sqrt(estimate.variance)
     dof = estimate.dof
     return float(2 * (ndtr(-t) if math.isinf(dof) else stdtr(dof, -t)))
-
-
-def under_no_difference(mean: float, n_units: float) -> float:
-    """Return what is added to a paired difference's ``V_examples`` to test it against 0.
-
-    ``d^2 / n``: if there is no difference, the second moment is the variance. For accuracies it
-    makes the test McNemar's, which a handful of examples cannot pass by all agreeing.
-    """
-    return mean * mean / n_units if n_units else 0.0
 
 
 def spread(values: FloatArray) -> float:

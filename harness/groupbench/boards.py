@@ -1,0 +1,104 @@
+"""Boards: which stored entries make up the leaderboard of a run.
+
+A board is a small note, ``boards/<name>.json``, that names entries and can be written again at any
+time by running the experiment again; the entries hold everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from groupbench.canonical import digest
+from groupbench.entry_store import read_entry, write_entry
+from groupbench.errors import StoreError, UnknownNameError
+from groupbench.facts import SuiteFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from groupbench.cell import Entry
+    from groupbench.leaderboard import Leaderboard
+    from groupbench.store import Store
+
+SCHEMA = "groupbench/board/1"
+FOLDER = "boards"
+
+
+def write_board(
+    store: Store, board: Leaderboard, entries: Sequence[Entry], *, source: str
+) -> str:
+    """Store the entries of a finished run and the note that names them; return the board's name.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    for entry in entries:
+        write_entry(store, board.suite, entry)
+    keys = [entry.key for entry in entries]
+    name = digest([board.baseline, keys])[:12]
+    document = {
+        "schema": SCHEMA,
+        "name": name,
+        "source": source,
+        "suite": board.suite.to_json(),
+        "baseline": board.baseline,
+        "entries": keys,
+    }
+    folder = store.root / FOLDER
+    draft = folder / f".tmp-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(exist_ok=True)
+        draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(folder / f"{name}.json")
+    except OSError as problem:
+        raise StoreError(f"{folder} cannot be written: {problem.strerror}.") from None
+    return name
+
+
+def read_board(store: Store, name: str | None = None) -> tuple[SuiteFacts, list[Entry], str]:
+    """Return suite, entries and baseline of a board: the one written last if none is named.
+
+    A folder that holds entries and no boards is one leaderboard, of all its entries.
+
+    Raises:
+        StoreError: there are none, or an entry that the board names is gone.
+        UnknownNameError: no board of that name.
+    """
+    boards = sorted((store.root / FOLDER).glob("[!.]*.json"), key=lambda p: p.stat().st_mtime_ns)
+    if not boards and name is None:
+        stored = [read_entry(record) for record in store.records("entries")]
+        suite = SuiteFacts.agreed([each.suite for each in stored], where=str(store.root))
+        return suite, [each.entry for each in stored], "single"
+    if name is None:
+        path = boards[-1]
+    else:
+        named = [path for path in boards if path.stem.startswith(name)]
+        if not named:
+            raise UnknownNameError("leaderboard", name, [path.stem for path in boards])
+        path = named[-1]
+    document = _read(path)
+    entries = []
+    for key in document["entries"]:
+        record = store.get("entries", key)
+        if record is None:
+            raise StoreError(
+                f"{path} names entry {key}, which is not in the store: run the experiment again."
+            )
+        entries.append(read_entry(record).entry)
+    return SuiteFacts.from_json(document["suite"]), entries, document["baseline"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise StoreError(f"{path} cannot be read: {problem}. Run the experiment again.") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise StoreError(f"{path} is not a board that this groupbench can read.")
+    return document

@@ -1,0 +1,173 @@
+"""``groupbench tasks|suites|...|plugins list``: what there is. No plugin is imported for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from groupbench.cli.common import common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from groupbench.plugin_index import Record
+    from groupbench.plugins import Plugins
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+tasks_dir_option = click.option(
+    "--tasks-dir",
+    "tasks_dirs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    envvar="GROUPBENCH_TASKS",
+    metavar="DIR",
+    help="Add every folder below DIR that holds a card.toml; repeatable.",
+)
+_EXTRAS = {
+    "tasks": ("kind", "domain", "data_class", "planted", "suite"),
+    "suites": ("note", "settings"),
+    "groupings": ("oracle", "settings"),
+    "runners": ("trains", "shares", "settings"),
+    "metrics": ("kinds",),
+    "executors": ("settings",),
+}
+"""What a list holds of each kind beside name, summary, plugin, available and reason."""
+
+
+def _list_command(kind: str) -> click.Command:
+    @click.command("list", help=f"List the {kind} that plugins offer.")
+    @json_option
+    @common_options
+    @click.pass_context
+    def command(
+        context: click.Context, *, as_json: bool, tasks_dirs: tuple[Path, ...] = ()
+    ) -> None:
+        from groupbench.cli.console import open_plugins
+
+        plugins = open_plugins(context, tasks_dirs)
+        _show(kind, offerings(plugins, kind), as_json=as_json)
+
+    if kind == "tasks":
+        command = tasks_dir_option(command)
+    return command
+
+
+list_tasks = _list_command("tasks")
+list_suites = _list_command("suites")
+list_groupings = _list_command("groupings")
+list_runners = _list_command("runners")
+list_metrics = _list_command("metrics")
+list_executors = _list_command("executors")
+
+
+@click.command("list")
+@json_option
+@common_options
+@click.pass_context
+def list_plugins(context: click.Context, *, as_json: bool) -> None:
+    """List all plugins, what each offers, and what is wrong with broken ones."""
+    from groupbench.cli.console import open_plugins
+
+    plugins = open_plugins(context)
+    _show("plugins", [_plugin(record) for record in plugins.records], as_json=as_json)
+
+
+def offerings(plugins: Plugins, kind: str) -> list[dict[str, Any]]:
+    """Return what is offered of one kind, as ``list --json`` shows it."""
+    rows = []
+    for name, offering in plugins.offered(kind).items():
+        facts: Mapping[str, Any] = {
+            "suite": offering.suite,
+            "settings": list(offering.settings),
+            **offering.facts,
+        }
+        rows.append(
+            {
+                "name": name,
+                "summary": offering.summary,
+                "plugin": offering.source.plugin,
+                "available": offering.reason is None,
+                "reason": offering.reason,
+                "distribution": offering.source.distribution,
+                "version": offering.source.version,
+                **{extra: facts.get(extra) for extra in _EXTRAS[kind]},
+            }
+        )
+    return rows
+
+
+def _plugin(record: Record) -> dict[str, Any]:
+    offers: dict[str, list[str]] = {}
+    for offering in record.offerings:
+        offers.setdefault(offering.kind, []).append(offering.name)
+    return {
+        "name": record.source.plugin,
+        "summary": record.summary,
+        "plugin": record.source.plugin,
+        "available": not record.problems,
+        "reason": "; ".join(record.problems) or None,
+        "distribution": record.source.distribution,
+        "version": record.source.version,
+        "module": record.source.value,
+        "offers": {kind: sorted(names) for kind, names in offers.items()},
+        "hooks": list(record.hooks),
+    }
+
+
+def _show(kind: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    from groupbench.cli.console import console, print_json
+
+    if as_json:
+        print_json({"schema": f"groupbench/{kind}/1", kind: rows})
+    else:
+        console().print(_table(kind, rows))
+
+
+def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    from groupbench.cli.console import plain
+
+    columns: dict[str, Callable[[Mapping[str, Any]], object]] = {"name": lambda row: row["name"]}
+    if kind == "tasks":
+        columns |= {
+            "kind": lambda row: row["kind"],
+            "domain": lambda row: row["domain"],
+            "data": lambda row: row["data_class"],
+            "planted": lambda row: "yes" if row["planted"] else "",
+        }
+    if kind == "plugins":
+        columns |= {
+            "from": lambda row: f"{row['distribution']} {row['version']}",
+            "offers": lambda row: "; ".join(
+                f"{kind}: {', '.join(names)}" for kind, names in row["offers"].items()
+            ),
+        }
+    else:
+        columns |= (
+            {"plugin": lambda row: row["suite"] or row["plugin"]}
+            if kind == "tasks"
+            else {"plugin": lambda row: row["plugin"]}
+        )
+    columns["about"] = _about
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=False)
+    for row in rows:
+        table.add_row(*(plain(shown(row)) for shown in columns.values()))
+    return table
+
+
+def _about(row: Mapping[str, Any]) -> str:
+    """Return the summary, the settings, and why it cannot be used here."""
+    parts = [row["summary"]]
+    if row.get("oracle"):
+        parts.append("(oracle: it knows the planted truth)")
+    if row.get("settings"):
+        parts.append("Settings: " + ", ".join(setting["name"] for setting in row["settings"]) + ".")
+    if row["reason"]:
+        parts.append(f"{'Broken' if 'offers' in row else 'Not here'}: {row['reason']}.")
+    return " ".join(part for part in parts if part)
