@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from groupbench.task import Example, Kind, Split
 
 if TYPE_CHECKING:
@@ -32,6 +30,8 @@ def divide(
     Returns:
         One tuple of examples for each share.
     """
+    import numpy as np
+
     clusters: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         cluster = example.cluster

@@ -67,7 +67,8 @@ def _fit(settings: EncoderRunner, request: FitRequest) -> FitResult:
     view = EncoderModel(model, prepared, plan.n_steps)
     acting = [probe for probe in request.probes if probe.acts_during_training]
     torch.manual_seed(request.seed)  # loading may have drawn numbers; dropout begins here
-    course = Loop(settings, model, prepared, plan, view, acting, request.batch_divisor).run()
+    loop = Loop(settings, model, prepared, plan, view, acting, request.batch_divisor)
+    course = loop.run()
     warnings = _verdict(prepared, plan, course, last_attempt=request.last_attempt)
     build.restore_whole(model)
     train_seconds = time.perf_counter() - started
@@ -108,6 +109,7 @@ def _fit(settings: EncoderRunner, request: FitRequest) -> FitResult:
             "n_steps": course.n_steps,
             "n_steps_planned": plan.n_steps,
             "sampling": "together" if plan.together else settings.sampling,
+            "loss_weights": loop.weights.as_json(),
             "max_length": max_length,
             "n_input_cut": cut,
             "threads": settings.threads,

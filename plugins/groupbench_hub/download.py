@@ -51,12 +51,12 @@ def load(
             " pip install 'groupbench[hub]'."
         ) from None
     where = f"{loader.id}{f' ({config})' if config else ''}"
+    if loader.local and not Path(loader.id).is_dir():
+        raise DataError(f"{where}: there is no such folder.")
     theirs = tuple(splits.values())
     with _quiet(datasets), _network(datasets, allowed=offline is None):
         try:
             if loader.local:
-                if not Path(loader.id).is_dir():
-                    raise DataError(f"{where}: there is no such folder.")
                 loaded = _load(datasets, {"path": loader.id, "name": config}, theirs)
             else:
                 loaded = _pinned(datasets, loader, config, theirs)

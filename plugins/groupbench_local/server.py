@@ -29,7 +29,7 @@ MAX_LOG_BYTES = 16 << 20
 """A log that grows past this begins anew: only its end is ever shown."""
 WATCH_SECONDS = 0.1
 """How often memory and logs are looked at, while there is something to look at."""
-MAX_SHARE = 0.02
+MAX_SHARE = 0.03
 """Of one core, for looking."""
 ALWAYS = (
     "groupbench.execute",
@@ -107,9 +107,10 @@ class _Server:
                 now = time.monotonic()
                 self._end_overdue(now)
                 if self.running and now - looked_at >= pause:
+                    spent = time.process_time()
                     self._look()
+                    pause = max(WATCH_SECONDS, (time.process_time() - spent) / MAX_SHARE)
                     looked_at = time.monotonic()
-                    pause = max(WATCH_SECONDS, (looked_at - now) / MAX_SHARE)
 
     def end_all(self) -> None:
         """Kill every fit and wait until all are gone."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sites import write_tasks
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from sites import Site
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -119,8 +120,6 @@ def test_a_strategy_that_reaches_for_test_fails_by_name(run: Any, at: str) -> No
 def test_private_tasks_are_refused_before_anything_is_sent(
     fixture_site: Site, tmp_path: Path
 ) -> None:
-    from conftest import write_tasks
-
     private = write_tasks(tmp_path / "private", ["notes"], data_class="private")
     log = tmp_path / "log"
     common = ["run", "--tasks-dir", private, "--task", "notes", "--store", tmp_path / "s", "--json"]
@@ -137,8 +136,6 @@ def test_private_tasks_are_refused_before_anything_is_sent(
 
 
 def test_a_named_pair_is_allowed(fixture_site: Site, tmp_path: Path) -> None:
-    from conftest import write_tasks
-
     private = write_tasks(tmp_path / "private", ["notes"], data_class="private")
     file = tmp_path / "experiment.toml"
     file.write_text(

@@ -76,7 +76,7 @@ def test_a_task_is_shown_with_its_splits_labels_and_fingerprint(
 ) -> None:
     process = site.groupbench("tasks", "show", "alpha", "--tasks-dir", tasks_dir, "--json")
     document = json.loads(process.stdout)
-    assert document["schema"] == "groupbench/task/1"
+    assert document["schema"] == "groupbench/task-facts/1"
     assert document["splits"] == {"train": 24, "dev-a": 12, "dev-b": 12, "test": 24}
     assert document["label_counts"]["train"] == {"no": 12, "yes": 12}
     assert document["metrics"] == [document["primary_metric"]] == ["accuracy"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from sites import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

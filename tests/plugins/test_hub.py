@@ -86,6 +86,14 @@ def test_a_folder_of_files_loads_and_texts_like_null_stay_texts(form: str, tmp_p
     assert found == tuple(Example(f"test-{i}", text, i % 2 == 0) for i, text in enumerate(texts))
 
 
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    folder = make(tmp_path, {"id": "./d"})
+    for text in ("before", "after!"):
+        for split in SPLITS:
+            save(tmp_path / "d" / f"{split}.jsonl", {"text": [text] * 2, "label": ["bad"] * 2})
+        assert examples(folder)[0].input == text
+
+
 def test_class_indices_become_names_whatever_the_order_of_the_card(tmp_path: Path) -> None:
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["good", "bad"])}
@@ -348,8 +356,8 @@ class FakeHub(BaseHTTPRequestHandler):
                     etag = f'"{revision}{name}"'
                     self.send(200, data, {"ETag": etag, "X-Repo-Commit": revision})
             case ["revision", revision]:
-                info = {"_id": "1", "id": owner, "sha": revision}
-                info |= {"siblings": [{"rfilename": name} for name in files]}
+                siblings = [{"rfilename": name} for name in files]
+                info = {"_id": "1", "id": owner, "sha": revision, "siblings": siblings}
                 self.send(200, json.dumps(info).encode())
             case ["tree" | "paths-info", revision, *_]:
                 entries = [
@@ -388,7 +396,8 @@ READ = """
     import json
     from groupbench.errors import DataError
     from groupbench_hub.loader import HubLoader
-    for name, revision in (("mood", "a"), ("mood", "b"), ("csv", "a"), ("mood", "c"), ("none", "a")):
+    for wanted in ("mood a", "mood b", "csv a", "mood c", "none a"):
+        name, revision = wanted.split()
         try:
             columns = HubLoader(f"gb/{name}", revision=revision * 40)()
             print(json.dumps([columns["test"]["text"], columns["test"]["label"]]))

@@ -29,7 +29,7 @@ def _go_offline(context: click.Context, _: click.Parameter, value: bool) -> None
         os.environ.update(OFFLINE)
 
 
-def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         set_debug(context)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 import traceback
 from importlib import import_module
@@ -206,12 +207,17 @@ def _load_command(source: Source) -> click.Command:
 def _stdout_is_broken() -> bool:
     """Return whether nobody reads standard output any more; if so, forget what is left to write."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - no path
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return True
-    return False
+        number = sys.stdout.fileno()
+        poll = select.poll()
+        poll.register(number, 0)
+        if not poll.poll(0):  # errors are always reported
+            return False
+    except (OSError, ValueError):  # no file at all
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+    return True
 
 
 def _say(message: str, *, debug: bool | None = False) -> None:

@@ -56,7 +56,7 @@ def task_document(task: Task) -> dict[str, Any]:
 
     splits = {str(split): task.examples(split) for split in Split}
     return {
-        "schema": "groupbench/task/1",
+        "schema": "groupbench/task-facts/1",
         "name": task.name,
         "kind": str(task.kind),
         "domain": task.domain,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Part = list[int]
 
-ONE_GROUP = 2**56
+ONE_GROUP = 2**55
 """What a group costs beside its pairs' scores: more than all scores together can outweigh."""
 
 

@@ -16,8 +16,8 @@ MAX_EXACT = 15
 HALF = 1 << 8
 """Subsets of a mask are put together from those of its two halves, which are kept."""
 
-IMPOSSIBLE = np.int64(2**61)
-"""The cost of a block that must not be."""
+IMPOSSIBLE = 2**61
+"""The cost of a block that must not be. Costs of possible partitions stay below half of it."""
 
 
 def exact_partition(cost: IntArray) -> list[list[int]]:
@@ -46,14 +46,14 @@ def exact_partition(cost: IntArray) -> list[list[int]]:
         blocks = _submasks(tasks ^ lowest) | lowest
         sums = cost[blocks] + best[tasks ^ blocks]
         least = sums.min()
-        if least >= IMPOSSIBLE:
+        if least >= IMPOSSIBLE // 2:  # a negative rest does not make a block possible
             best[tasks] = IMPOSSIBLE
             continue
         ties = blocks[sums == least]
         best[tasks] = least
         choice[tasks] = ties[0] if len(ties) == 1 else min(map(int, ties), key=members)
     rest = (1 << n) - 1
-    if best[rest] >= IMPOSSIBLE:
+    if best[rest] >= IMPOSSIBLE // 2:
         raise ValueError("no partition into possible blocks")
     found = []
     while rest:

@@ -152,7 +152,9 @@ class Desk:
             draw=draw,
             status=Status.OK,
             predictions=predictions,
-            fits={task.name: digest([grouping, runner, seed, draw, task.name]) for task in self.tasks},
+            fits={
+                task.name: digest([grouping, runner, seed, draw, task.name]) for task in self.tasks
+            },
             training=Spent(fits=len(self.tasks), seconds=12.5, example_steps=3000),
             predict_seconds=0.5,
             n_parameters=22_000_000,

@@ -128,9 +128,13 @@ def test_a_text_is_cut_at_its_end_and_says_so(subwords: Subwords) -> None:
 
 def test_encoding_agrees_with_the_tokenizer_where_everything_fits(subwords: Subwords) -> None:
     one, two = "the old cat sat", "near the dog"
-    (single,) = encode(task(Kind.SINGLE), [Example("a", one, 0)], subwords, Limits(64), gold=True).pieces
+    (single,) = encode(
+        task(Kind.SINGLE), [Example("a", one, 0)], subwords, Limits(64), gold=True
+    ).pieces
     assert single[0].ids.tolist() == subwords.tokenizer(one)["input_ids"]
-    (pair,) = encode(task(Kind.PAIR), [Example("a", (one, two), 0)], subwords, Limits(64), gold=True).pieces
+    (pair,) = encode(
+        task(Kind.PAIR), [Example("a", (one, two), 0)], subwords, Limits(64), gold=True
+    ).pieces
     expected = subwords.tokenizer(one, two, return_token_type_ids=True)
     assert pair[0].ids.tolist() == expected["input_ids"]
     if subwords.has_types:
@@ -259,4 +263,6 @@ def test_prediction_batches_hold_every_row_once_within_the_limit(
     array = np.asarray(lengths, np.int64)
     batches = list(by_length(array, size, tokens))
     assert sorted(int(row) for rows in batches for row in rows) == list(range(len(lengths)))
-    assert all(len(b) == 1 or (array[b].max() * len(b) <= tokens and len(b) <= size) for b in batches)
+    assert all(
+        len(b) == 1 or (array[b].max() * len(b) <= tokens and len(b) <= size) for b in batches
+    )

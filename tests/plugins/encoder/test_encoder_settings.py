@@ -88,9 +88,7 @@ def test_weights_are_found_by_the_same_hash_wherever_they_are(tmp_path: Path) ->
     assert weights.weights_hash(here) != weights.weights_hash(there)
 
 
-def test_a_files_hash_is_remembered_until_the_file_changes(
-    tmp_path: Path, empty_hub: Path
-) -> None:
+def test_a_files_hash_is_remembered_until_the_file_changes(tmp_path: Path, empty_hub: Path) -> None:
     file = tmp_path / "weights"
     file.write_text("one", encoding="utf-8")
     first = weights.file_hash(file)
