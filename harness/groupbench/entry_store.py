@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from groupbench.scoring import Judged, judge
 from groupbench.task import DataClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from groupbench.metrics import Metric
@@ -167,7 +168,7 @@ def _withheld(entry: Entry) -> Entry:
 def _read(
     document: Mapping[str, Any], table: Callable[[str], Path | None], where: str
 ) -> StoredEntry:
-    schema = document.get("schema")
+    schema = document.get("schema") if isinstance(document, Mapping) else None
     if schema != SCHEMA:
         raise StoreError(
             f"{where} holds no entry that this groupbench can read: schema {schema!r}, "

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from groupbench.stats.sample import difference
-from groupbench.stats.uncertainty import difference_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,12 +69,12 @@ def gain_over(
     relative = []
     for name, sample in scores.items():
         estimate = difference(sample, base[name])
-        low, high = difference_interval(estimate)
+        low, high = estimate.interval()
         tasks[name] = TaskGain(100 * estimate.mean, (100 * low, 100 * high))
         if base[name].mean >= TOO_NEAR_ZERO:
             relative.append(estimate.mean / base[name].mean)
     total = difference(average, base_average)
-    low, high = difference_interval(total)
+    low, high = total.interval()
     return Gain(
         points=100 * total.mean,
         points_ci=(100 * low, 100 * high),

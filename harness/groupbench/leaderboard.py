@@ -16,7 +16,6 @@ from groupbench.scoring import Judged, judge
 from groupbench.stats.bootstrap import N_DRAWS
 from groupbench.stats.ranks import ranks, tiers
 from groupbench.stats.sample import CellId, Sample, difference
-from groupbench.stats.uncertainty import p_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +145,7 @@ def _placed(rows: Sequence[Row], averages: Mapping[str, Sample]) -> dict[str, tu
     scores = [averages[key].mean for key in competing]
 
     def p(one: int, two: int) -> float:
-        return p_value(difference(averages[competing[one]], averages[competing[two]]))
+        return difference(averages[competing[one]], averages[competing[two]]).p_value()
 
     places = zip(competing, ranks(scores), tiers(scores, p), strict=True)
     return {key: (rank, tier) for key, rank, tier in places}
@@ -154,9 +153,7 @@ def _placed(rows: Sequence[Row], averages: Mapping[str, Sample]) -> dict[str, tu
 
 def _resolution(rows: Sequence[Row], averages: Mapping[str, Sample]) -> float | None:
     ranked = [row.entry.key for row in rows if row.rank is not None]
-    errors = [
-        math.sqrt(difference(averages[ranked[0]], averages[key]).variance) for key in ranked[1:]
-    ]
+    errors = [difference(averages[ranked[0]], averages[key]).std_error for key in ranked[1:]]
     return _EIGHTY_PERCENT_POWER * float(np.median(errors)) if errors else None
 
 

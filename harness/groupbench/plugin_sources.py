@@ -51,15 +51,14 @@ class Source:
 
 def installed(group: str) -> list[Source]:
     """Return the entry points of a group, in a stable order."""
-    sources = {
-        Source(
-            plugin=entry.name,
-            value=entry.value,
-            distribution=entry.dist.name if entry.dist else "unknown",
-            version=entry.dist.version if entry.dist else "unknown",
-        )
-        for entry in metadata.entry_points(group=group)
-    }
+    named: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("unknown", "unknown")}
+    sources = set()
+    for entry in metadata.entry_points(group=group):
+        if entry.dist is not None and entry.dist not in named:
+            about = entry.dist.metadata  # parsed anew each time it is asked for
+            named[entry.dist] = (about["Name"], about["Version"])
+        distribution, version = named[entry.dist]
+        sources.add(Source(entry.name, entry.value, distribution, version))
     return sorted(sources)
 
 

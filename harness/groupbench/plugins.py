@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from groupbench.plugin_loading import Loaded
     from groupbench.runner import Runner
     from groupbench.task import Suite, Task
-
-log = logging.getLogger("groupbench")
 
 
 @dataclass(eq=False)
@@ -210,6 +207,9 @@ class Plugins:
             except PluginError as failure:
                 problems = [str(failure)]
             for problem in problems:
+                import logging  # slow to import, and nothing else here needs it
+
+                log = logging.getLogger("groupbench")
                 log.warning("%s was ignored: %s.", record.source, problem)
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from groupbench.canonical import digest_bytes
 from groupbench.errors import CardError, DataError, HeldBackError, UnknownNameError
@@ -299,8 +299,8 @@ class Suite:
 class SuiteSpec(Protocol):
     """A suite that a plugin offers: a frozen dataclass whose fields are its settings."""
 
-    name: str
-    summary: str
+    name: ClassVar[str]
+    summary: ClassVar[str]
 
     def build(self) -> Suite:
         """Return the suite. Data are loaded later, when a task is asked for them."""

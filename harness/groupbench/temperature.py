@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = 0.1, 20.0
 """Ends of the grid."""
 
-GRID = np.unique(np.append(np.geomspace(LOWEST, HIGHEST, 160), 1.0))
+GRID = np.unique(np.append(np.geomspace(LOWEST, HIGHEST, 80), 1.0))
 """Temperatures tried. 1 is among them, so that scaling never raises the loss it looks at."""
 
 

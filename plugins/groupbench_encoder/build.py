@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def load_encoder(
     Raises:
         SettingError: the folder's weights cannot be read, or not with the attention asked for.
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
     if folder is None:
@@ -90,7 +92,7 @@ def load_encoder(
                 dtype=torch.float32,
                 attn_implementation=device.attention,
             )
-        except (OSError, ValueError, ImportError, RuntimeError) as problem:
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as problem:
             raise SettingError(
                 f"model = '{settings.model}': it cannot be loaded with attention = "
                 f"'{device.attention}' ({_line(problem)})."
@@ -188,7 +190,9 @@ def _with_lora(encoder: PreTrainedModel, settings: EncoderRunner) -> nn.Module:
         lora_dropout=settings.lora_dropout,
         target_modules="all-linear",
     )
-    changed: nn.Module = get_peft_model(encoder, config)
+    with warnings.catch_warnings():  # peft still asks for what transformers has renamed
+        warnings.simplefilter("ignore", FutureWarning)
+        changed: nn.Module = get_peft_model(encoder, config)
     return changed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -44,7 +45,7 @@ class Piece:
     """The place of each one's first sub-word in ``ids``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Encoded:
     """The examples of one split of one task."""
 
@@ -65,17 +66,17 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.pieces)
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         """The length of each example's longest piece."""
         return np.asarray([max(len(p.ids) for p in pieces) for pieces in self.pieces], np.int64)
 
-    @property
+    @cached_property
     def n_tokens(self) -> Ints:
         """Sub-words of each example over all its pieces."""
         return np.asarray([sum(len(p.ids) for p in pieces) for pieces in self.pieces], np.int64)
 
-    @property
+    @cached_property
     def offsets(self) -> Ints:
         """Where each example's rows begin in the output, and the end."""
         return np.concatenate([[0], np.cumsum(self.n_words)])

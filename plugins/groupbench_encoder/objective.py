@@ -41,7 +41,9 @@ class Weights(nn.Module):
 
     def as_json(self) -> dict[str, float]:
         """Return the weight of each task's loss, ``exp(-s)``."""
-        return {n.removeprefix("s_"): float(torch.exp(-s)) for n, s in self.log_variances.items()}
+        with torch.no_grad():
+            weights = {name: float(torch.exp(-s)) for name, s in self.log_variances.items()}
+        return {name.removeprefix("s_"): weight for name, weight in weights.items()}
 
 
 def aggregator(name: str) -> Callable[[torch.Tensor], torch.Tensor]:

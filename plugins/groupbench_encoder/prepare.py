@@ -127,12 +127,13 @@ def texts_of(request: FitRequest) -> Iterator[str]:
 
 
 def _null_loss(task: Task, given: TaskInput, prior: Prior) -> float:
+    if task.kind is not Kind.TOKEN:
+        return prior.entropy_bits * math.log(2)
     gold, offsets = gold_array(task.kind, len(task.labels), given.train)
-    bits = prior.bits(gold)
-    if task.kind is Kind.MULTILABEL:
-        return float(bits.mean()) * math.log(2)
     known = gold >= 0
-    sums = np.add.reduceat(np.append(np.where(known, bits, 0.0), 0.0), offsets[:-1])
-    counts = np.add.reduceat(np.append(known.astype(float), 0.0), offsets[:-1])
-    some = (counts > 0) & (np.diff(offsets) > 0)
-    return float((sums[some] / counts[some]).mean()) * math.log(2) if some.any() else 0.0
+    share = prior.counts / max(prior.counts.sum(), 1)
+    surprisal = -np.log(np.where(share > 0, share, 1.0))
+    owner = np.repeat(np.arange(len(given.train)), np.diff(offsets))[known]
+    sums = np.bincount(owner, surprisal[gold[known]], minlength=len(given.train))
+    counts = np.bincount(owner, minlength=len(given.train))
+    return float((sums / np.maximum(counts, 1)).mean())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +39,8 @@ class Connection:
         """It has imported what it was to import."""
         self._process, self._control, self._lifeline, self._log = process, control, lifeline, log
         self._heard = b""
+        self._pids: set[int] = set()
+        """Of the fits that run."""
 
     @classmethod
     def open(cls, scratch: Path, preload: Sequence[str], threads: int) -> Connection:
@@ -106,34 +110,58 @@ class Connection:
                 break
             message: dict[str, Any] = json.loads(self._heard[4:end])
             self._heard = self._heard[end:]
-            if message["kind"] == "ready":
-                self.ready = True
+            match message["kind"]:
+                case "ready":
+                    self.ready = True
+                case "started":
+                    self._pids.add(message["pid"])
+                case "end":
+                    self._pids.discard(message["pid"])
             heard.append(message)
         return heard
 
-    def close(self, pids: Sequence[int]) -> None:
+    def close(self) -> None:
         """Have the server kill its fits and end; kill it, and them, if it does not."""
-        self._control.close()
-        os.close(self._lifeline)
-        if not self.ready and not pids:
-            self._process.kill()  # it may import for seconds, and has started nothing yet
+        if self._is_importing():
+            self._process.kill()  # that may take seconds, and it has started nothing yet
+        self._free()
         try:
             self._process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            for pid in pids:
-                kill(pid)
-            self._process.wait()
+            self._kill_all()
 
     def bury(self) -> str:
         """Free what a dead server held; return what is known of its death."""
-        self._control.close()
-        os.close(self._lifeline)
-        self._process.kill()
-        status = self._process.wait()
+        with contextlib.suppress(OSError, EOFError):
+            self.messages(0.0)
+        self._free()
+        status = self._kill_all()
         try:
             words = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
             words = []
         last = next((line for line in reversed(words) if line.strip()), "")
         return f" (status {status})" + (f": {last.strip()}" if last else "")
+
+    def _is_importing(self) -> bool:
+        """Whether the server still imports; if so it is stopped, and so stays at that."""
+        with contextlib.suppress(OSError, EOFError):
+            self.messages(0.0)
+            if not self.ready:
+                self._process.send_signal(signal.SIGSTOP)
+                os.waitpid(self._process.pid, os.WUNTRACED)
+                self.messages(0.0)  # what it said before it stopped
+                if self.ready:
+                    self._process.send_signal(signal.SIGCONT)
+        return not self.ready
+
+    def _kill_all(self) -> int:
+        self._process.kill()
+        status = self._process.wait()
+        for pid in self._pids:
+            kill(pid)
+        return status
+
+    def _free(self) -> None:
+        self._control.close()
+        os.close(self._lifeline)

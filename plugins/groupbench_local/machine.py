@@ -18,6 +18,17 @@ def usable_cores() -> int:
     return n_cores if quota is None else max(1, min(n_cores, int(quota)))
 
 
+def usable_memory_bytes() -> int:
+    """Return how much memory this process may use: the machine's, or less in a container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in (CGROUPS / "memory.max", CGROUPS / "memory" / "memory.limit_in_bytes"):
+        try:
+            total = min(total, int(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    return total
+
+
 def gpu_devices() -> tuple[str, ...]:
     """Return the CUDA devices this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

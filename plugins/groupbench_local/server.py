@@ -143,7 +143,7 @@ class _Server:
             pid = os.fork()
         except OSError as problem:
             os.close(job)
-            end = End(start.id, 1, 0.0, 0)
+            end = End(start.id, 0, 1, 0.0, 0)
             reason = f"no process could be started: {problem.strerror}"
             send(self.control, as_message("end", end) | {"reason": reason})
             return
@@ -211,6 +211,7 @@ class _Server:
             unit = 1 if sys.platform == "darwin" else 1024
             end = End(
                 id=running.start.id,
+                pid=pid,
                 status=os.waitstatus_to_exitcode(status),
                 seconds=time.monotonic() - running.began,
                 peak_memory_bytes=max(running.peak_memory_bytes, usage.ru_maxrss * unit),

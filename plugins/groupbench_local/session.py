@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
+import math
 import pickle
 import shutil
 import sys
@@ -17,8 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from groupbench.execute import Ending, JobEnd, describe_failure
 from groupbench_local.connection import Connection
 from groupbench_local.endings import ending_of
-from groupbench_local.machine import gpu_devices
-from groupbench_local.processes import kill
+from groupbench_local.machine import gpu_devices, usable_memory_bytes
 from groupbench_local.wire import End, Start
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ class _Unit:
     """The pickled job; later, how it ended."""
     log: Path
     gpus: tuple[str, ...] = ()
-    pid: int | None = None
 
 
 class LocalSession:
@@ -115,7 +113,7 @@ class LocalSession:
         self._closed = True
         try:
             if self._connection is not None:
-                self._connection.close([u.pid for u in self._running.values() if u.pid is not None])
+                self._connection.close()
         finally:
             self._connection = None
             for unit in (*self._running.values(), *self._waiting):
@@ -184,14 +182,14 @@ class LocalSession:
                 return None
             if needs is not None and needs.memory_bytes:
                 promised = sum(j.resources.memory_bytes for j in jobs if j.resources is not None)
-                if promised + needs.memory_bytes > _memory_bytes():
+                if promised + needs.memory_bytes > usable_memory_bytes():
                     return None
         if needs is None or needs.gpus <= 0:
             return ()
         if self._gpus is None:
             self._gpus = tuple(self._find_gpus())
         # Where there are fewer than asked for, all must do: the runner said that it can run here.
-        n_wanted = min(len(self._gpus), max(1, round(needs.gpus + 0.49)))
+        n_wanted = min(len(self._gpus), math.ceil(needs.gpus))
         taken = {name for unit in self._running.values() for name in unit.gpus}
         free = [name for name in self._gpus if name not in taken]
         return tuple(free[:n_wanted]) if len(free) >= n_wanted else None
@@ -201,12 +199,9 @@ class LocalSession:
         return min(max(self._threads, wanted), self._n_cores)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        match message.pop("kind"):
-            case "started":
-                self._running[message["id"]].pid = message["pid"]
-            case "end":
-                reason = message.pop("reason", None)
-                self._finish(End(**message), reason)
+        if message.pop("kind") == "end":
+            reason = message.pop("reason", None)
+            self._finish(End(**message), reason)
 
     def _finish(self, end: End, reason: str | None) -> None:
         unit = self._running.pop(end.id)
@@ -228,8 +223,6 @@ class LocalSession:
                 self._preload = ()  # one of them may be what kills it
         units, self._running = self._running, {}
         for unit in units.values():
-            if unit.pid is not None:
-                kill(unit.pid)
             unit.file.close()
             self._ended.append(JobEnd(unit.job, Ending.DIED, reason))
 
@@ -241,7 +234,3 @@ def _search_path() -> list[str]:
 def _least(one: float | None, other: float | None) -> Any:  # noqa: ANN401 - int stays int
     given = [limit for limit in (one, other) if limit is not None]
     return min(given) if given else None
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

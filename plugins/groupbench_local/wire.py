@@ -48,6 +48,7 @@ class End:
     """A fit's process is gone, and whatever it had started."""
 
     id: int
+    pid: int
     status: int
     """As ``os.waitstatus_to_exitcode`` gives it: negative for a signal."""
     seconds: float

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from groupbench.errors import PluginError, PolicyError, SettingError
@@ -121,7 +120,7 @@ def hub_metric(name: str, *, allowed: frozenset[str], offline: bool = False) -> 
         offline: only what is in the local cache may be used.
 
     Raises:
-        SettingError: the name has no pinned commit, or would be taken from the working directory.
+        SettingError: the name has no pinned commit.
         PolicyError: it is not allowed.
         PluginError: it cannot be loaded.
     """
@@ -140,42 +139,32 @@ def hub_metric(name: str, *, allowed: frozenset[str], offline: bool = False) -> 
             f"metric {name!r} runs code from the hub: read it, then agree with "
             f"--trust-remote-code hub:{pinned}."
         )
-    if Path(module).exists():
-        # `evaluate` would prefer it to the hub, whatever the revision
-        raise SettingError(
-            f"metric {name!r}: {module} in the working directory would be run instead; rename it "
-            "or work elsewhere."
-        )
-    return load_module(
+    return _load(
         name, module, revision=revision, key=match["key"] or match["last"], offline=offline
     )
 
 
-def load_module(
-    name: str, path: str, *, revision: str | None = None, key: str, offline: bool = False
-) -> EvaluateMetric:
-    """Load the `evaluate` module at ``path``, a folder or a hub name, and call it ``name``.
-
-    Raises:
-        PluginError: it cannot be loaded; the message says why.
-    """
-    import inspect
-
-    from groupbench.canonical import digest_bytes
-
+def _load(name: str, path: str, *, revision: str, key: str, offline: bool) -> EvaluateMetric:
     try:
         import datasets
-        import evaluate
+        import evaluate.config
+        from evaluate.loading import HubEvaluationModuleFactory, import_main_class
     except ImportError as problem:
         raise PluginError(
             f"metric {name!r}: evaluate cannot be imported ({problem}): "
             "pip install 'groupbench[evaluate]'."
         ) from None
+    # else it tells a server which metrics are loaded, offline too
+    evaluate.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    # a commit does not change: what was downloaded once needs no question to the hub
+    config = datasets.DownloadConfig(use_etag=False, local_files_only=offline)
     try:
-        # a file that is in the cache is used without asking the hub
-        config = datasets.DownloadConfig(local_files_only=offline)
-        module = evaluate.load(path, revision=revision, keep_in_memory=True, download_config=config)
-        script = inspect.getsource(inspect.getmodule(type(module)) or type(module))
+        # `evaluate.load` would prefer a folder of this name in the working directory and, with the
+        # hub out of reach, the newest script it has seen, whatever the revision
+        found = HubEvaluationModuleFactory(
+            path, revision=revision, download_config=config
+        ).get_module()
+        module = import_main_class(found.module_path)(keep_in_memory=True, hash=found.hash)
     except Exception as problem:  # somebody else's code may raise anything
         said = str(problem).strip().splitlines() or [type(problem).__name__]
         mend = (
@@ -183,8 +172,10 @@ def load_module(
             if offline
             else "Is the name right, the hub reachable, and what it imports installed?"
         )
-        raise PluginError(f"metric {name!r} cannot be loaded ({said[0]}). {mend}") from problem
-    return EvaluateMetric(name, module, key, digest_bytes(script.encode()))
+        raise PluginError(f"metric {name!r} cannot be loaded: {said[0].rstrip('.')}. {mend}") from (
+            problem
+        )
+    return EvaluateMetric(name, module, key, found.hash)
 
 
 def _rows(predictions: Predictions, values: IntArray, labels: tuple[str, ...] | None) -> list[Any]:

@@ -16,7 +16,7 @@ from groupbench.cli import COMMANDS, main
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Site
+    from sites import Site
 
 COMMAND = """
 import os, sys
@@ -159,12 +159,14 @@ def test_debug_shows_the_traceback(site: Site, arguments: list[str]) -> None:
 
 def test_offline_reaches_the_libraries_wherever_it_is_written(site: Site) -> None:
     install_command(site, "gb-cmd", COMMAND)
-    plain = {"HF_HUB_OFFLINE": "online"}
-    assert site.groupbench("try", "offline", **plain).stdout == "online\n"
-    assert site.groupbench("--offline", "try", "offline", **plain).stdout == "1\n"
-    assert site.groupbench("try", "offline", "--offline", **plain).stdout == "1\n"
-    by_variable = site.groupbench("try", "offline", GROUPBENCH_OFFLINE="1", **plain)
-    assert by_variable.stdout == "1\n"
+    for arguments, variable, seen in [
+        (["try", "offline"], "", "online"),
+        (["--offline", "try", "offline"], "", "1"),
+        (["try", "offline", "--offline"], "", "1"),
+        (["try", "offline"], "1", "1"),
+    ]:
+        process = site.groupbench(*arguments, HF_HUB_OFFLINE="online", GROUPBENCH_OFFLINE=variable)
+        assert process.stdout == f"{seen}\n"
 
 
 def test_a_broken_command_is_named_and_harms_no_other(site: Site) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from groupbench.cli.console import console
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Site
+    from sites import Site
 
 KINDS = ("tasks", "suites", "groupings", "runners", "metrics", "executors")
 HEAVY = {"torch", "transformers", "datasets", "openai", "vllm", "numpy", "scipy", "sklearn"}
@@ -49,9 +51,14 @@ def install_dummies(site: Site) -> None:
             module=f"gb_dummy_{number}.hooks",
             source=PLUGIN.format(name=f"dummy-{number}", summary="a dummy", extra=extra),
         )
+    install_odd(site)
+    site.install("gb-empty", module="gb_empty", source="")
+
+
+def install_odd(site: Site) -> None:
+    """Install a plugin whose summary would clear the screen, if it were let."""
     odd = r"\x1b[2J[/bold] [red]:bomb: \u202e wide"
     site.install("gb-odd", module="gb_odd", source=PLUGIN.format(name="odd", summary=odd, extra=""))
-    site.install("gb-empty", module="gb_empty", source="")
 
 
 def measured(site: Site, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
@@ -132,7 +139,7 @@ def test_the_first_listing_ever_imports_no_plugin_either(torch_site: Site, tmp_p
 
 
 def test_what_plugins_write_about_themselves_cannot_break_or_steer_a_terminal(site: Site) -> None:
-    install_dummies(site)
+    install_odd(site)
     process = site.groupbench("groupings", "list", COLUMNS="200", FORCE_COLOR="1")
     assert process.returncode == 0
     assert r"\x1b[2J[/bold] [red]:bomb: \u202e wide" in process.stdout
@@ -140,11 +147,24 @@ def test_what_plugins_write_about_themselves_cannot_break_or_steer_a_terminal(si
     assert "\u202e" not in process.stdout
 
 
-@pytest.mark.parametrize("variable", ["NO_COLOR", "CI"])
-def test_there_is_no_colour_where_it_is_not_wanted(site: Site, variable: str) -> None:
-    process = site.groupbench("metrics", "list", **{variable: "1"})
-    assert "accuracy" in process.stdout
-    assert "\x1b" not in process.stdout
+def test_colour_is_for_terminals_that_want_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for variable in ("NO_COLOR", "CI", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def printed(**variables: str) -> str:
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            console().print("word", style="red")
+        return capsys.readouterr().out
+
+    assert printed() == "word\n"
+    assert "\x1b[31m" in printed(FORCE_COLOR="1")
+    assert printed(FORCE_COLOR="1", NO_COLOR="1") == "word\n"
+    assert printed(FORCE_COLOR="1", CI="true") == "word\n"
 
 
 def test_names_that_a_terminal_cannot_write_are_escaped(site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Site
+    from sites import Site
 
 SUITE = """
 from dataclasses import dataclass

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from groupbench.stats.corrections import CORRECTIONS, bh, bonferroni, holm
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+
+from groupbench.stats.corrections import CORRECTIONS, bh, bonferroni, holm
+
+unhurried = settings(
+    deadline=None, max_examples=60, phases=[p for p in Phase if p is not Phase.explain]
+)
 
 p_values = st.lists(st.floats(0, 1, allow_nan=False), max_size=20)
 
@@ -16,6 +21,7 @@ def test_values_worked_by_hand() -> None:
     assert bh(p).tolist() == pytest.approx([0.02, 0.04, 0.04, 0.02])
 
 
+@unhurried
 @given(p=p_values)
 def test_bh_is_what_scipy_computes(p: list[float]) -> None:
     from scipy.stats import false_discovery_control
@@ -25,6 +31,7 @@ def test_bh_is_what_scipy_computes(p: list[float]) -> None:
 
 
 @pytest.mark.parametrize("name", CORRECTIONS)
+@unhurried
 @given(p=p_values, data=st.data())
 def test_adjusting_keeps_the_order_stays_a_probability_and_never_makes_p_smaller(
     name: str, p: list[float], data: st.DataObject
@@ -38,6 +45,7 @@ def test_adjusting_keeps_the_order_stays_a_probability_and_never_makes_p_smaller
     assert CORRECTIONS[name]([p[i] for i in shuffled]) == pytest.approx(adjusted[shuffled])
 
 
+@unhurried
 @given(p=p_values)
 def test_each_correction_is_at_most_as_strict_as_the_one_before(p: list[float]) -> None:
     tolerance = 1e-12

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
 from groupbench.information import (
     Aggregate,
     Pointwise,
@@ -18,8 +21,10 @@ from groupbench.information import (
 from groupbench.predictions import Output, Predictions
 from groupbench.task import Example, Kind, Task
 from groupbench.temperature import GRID, at_edge, fit_temperature, temperature_loss
-from hypothesis import given
-from hypothesis import strategies as st
+
+unhurried = settings(
+    deadline=None, max_examples=40, phases=[p for p in Phase if p is not Phase.explain]
+)
 
 KINDS = [Kind.SINGLE, Kind.PAIR, Kind.MULTILABEL, Kind.TOKEN]
 
@@ -74,7 +79,9 @@ def prior_of(predictions: Predictions, extra: int = 1) -> Prior:
     gold = predictions.gold
     if predictions.kind is Kind.MULTILABEL:
         present = gold.sum(axis=0) + extra
-        return Prior(np.stack([len(predictions) + 2 * extra - present, present], axis=-1), Kind.MULTILABEL)
+        return Prior(
+            np.stack([len(predictions) + 2 * extra - present, present], axis=-1), Kind.MULTILABEL
+        )
     return Prior(np.bincount(gold, minlength=len(predictions.labels)) + extra, predictions.kind)
 
 
@@ -93,6 +100,7 @@ def test_the_closed_form_null_is_a_logistic_regression_on_a_constant(counts: lis
     assert closed_form_null(np.array(counts)) == pytest.approx(learned, abs=1e-6)
 
 
+@unhurried
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any))
 def test_the_null_is_smoothed_only_where_a_declared_label_is_missing(counts: list[int]) -> None:
     null = closed_form_null(np.array(counts))
@@ -139,13 +147,12 @@ def test_pvi_is_the_log_ratio_of_probabilities(kind: Kind) -> None:
         rows = np.arange(len(predictions.gold))
         wanted = np.log2(probs[rows, predictions.gold] / null[predictions.gold])
         if kind is Kind.TOKEN:
-            wanted = np.array(
-                [part.mean() for part in np.split(wanted, predictions.offsets[1:-1])]
-            )
+            wanted = np.array([part.mean() for part in np.split(wanted, predictions.offsets[1:-1])])
     assert pointwise(predictions, prior).pvi == pytest.approx(wanted, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@unhurried
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 60))
 def test_pvi_never_exceeds_the_surprisal_of_the_label(kind: Kind, seed: int, scale: float) -> None:
     predictions = random_predictions(kind, seed, scale=scale)
@@ -163,6 +170,7 @@ def test_confident_errors_cost_bits_and_are_never_infinite() -> None:
 
 
 @pytest.mark.parametrize("aggregate", list(Aggregate))
+@unhurried
 @given(seed=st.integers(0, 10_000))
 def test_ignored_words_change_nothing(aggregate: Aggregate, seed: int) -> None:
     predictions = random_predictions(Kind.TOKEN, seed)
@@ -238,13 +246,12 @@ def test_repeating_examples_inside_clusters_does_not_make_the_mean_surer() -> No
 
 
 def test_cluster_means_are_one_value_a_document() -> None:
-    values = Pointwise(
-        ("a", "b", "c"), ("d", None, "d"), np.array([1.0, 2.0, 3.0]), np.zeros(3)
-    )
+    values = Pointwise(("a", "b", "c"), ("d", None, "d"), np.array([1.0, 2.0, 3.0]), np.zeros(3))
     assert values.cluster_means().tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@unhurried
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 40))
 def test_temperature_never_raises_the_loss_it_is_picked_by(
     kind: Kind, seed: int, scale: float

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
 from groupbench.search import (
     Relation,
     adjusted_rand_index,
@@ -15,8 +18,10 @@ from groupbench.search import (
     exact_partition,
 )
 from groupbench.search.partition import IMPOSSIBLE
-from hypothesis import given, settings
-from hypothesis import strategies as st
+
+unhurried = settings(
+    deadline=None, max_examples=60, phases=[p for p in Phase if p is not Phase.explain]
+)
 
 Matrix = np.typing.NDArray[Any]
 
@@ -70,6 +75,7 @@ def test_likeness_is_not_transitive_so_cliques_split_a_chain_that_components_joi
     ]
 
 
+@unhurried
 @given(relation=relations(), data=st.data())
 def test_no_search_depends_on_the_order_of_the_tasks(
     relation: tuple[list[str], Matrix, Matrix], data: st.DataObject
@@ -83,6 +89,7 @@ def test_no_search_depends_on_the_order_of_the_tasks(
     assert clique_cover(one) == clique_cover(other)
 
 
+@unhurried
 @given(
     relation=relations(),
     max_size=st.one_of(st.none(), st.integers(1, 6)),
@@ -110,6 +117,7 @@ def test_the_exact_clique_partition_is_the_best_of_all_partitions(
     assert found.exact
 
 
+@unhurried
 @given(relation=relations(max_size=9), max_size=st.one_of(st.none(), st.integers(1, 5)))
 def test_every_rule_but_components_keeps_each_pair_inside_a_group_accepted(
     relation: tuple[list[str], Matrix, Matrix], max_size: int | None
@@ -131,6 +139,7 @@ def test_every_rule_but_components_keeps_each_pair_inside_a_group_accepted(
         assert max_size is None or len(block) <= max_size
 
 
+@unhurried
 @given(relation=relations(max_size=9))
 def test_the_heuristic_is_never_better_than_the_exact_search_and_says_that_it_is_one(
     relation: tuple[list[str], Matrix, Matrix],
@@ -164,7 +173,7 @@ def test_fifteen_tasks_are_partitioned_exactly() -> None:
     assert len(found.blocks) == 2
 
 
-@settings(max_examples=60)
+@unhurried
 @given(data=st.data(), n=st.integers(1, 6))
 def test_the_partition_dp_is_brute_force_done_fast(data: st.DataObject, n: int) -> None:
     entry = st.one_of(st.integers(-3, 3), st.just(int(IMPOSSIBLE)))
@@ -175,7 +184,7 @@ def test_the_partition_dp_is_brute_force_done_fast(data: st.DataObject, n: int) 
 
     scored = [(total(blocks), sorted(blocks)) for blocks in partitions(list(range(n)))]
     best = min(scored)
-    if best[0] >= IMPOSSIBLE // 2:
+    if best[0] >= IMPOSSIBLE // 2:  # a sum with an impossible block in it
         with pytest.raises(ValueError, match="no partition"):
             exact_partition(cost)
     else:
@@ -193,6 +202,7 @@ def test_what_is_no_relation_is_refused() -> None:
         exact_partition(np.zeros(3, dtype=np.int64))
 
 
+@unhurried
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=9), data=st.data())
 def test_the_rand_index_is_what_scikit_learn_computes(
     labels: list[int], data: st.DataObject

@@ -13,7 +13,7 @@ from groupbench.stats.bootstrap import (
     units_of,
 )
 from groupbench.stats.sample import Sample, difference
-from groupbench.stats.uncertainty import Estimate, Part, interval, p_value
+from groupbench.stats.uncertainty import Estimate, Part, interval
 
 
 def sample(right: np.ndarray, *, clusters: list[str | None] | None = None) -> Sample:
@@ -78,20 +78,20 @@ def test_equal_columns_are_kept_once() -> None:
 def test_intervals_of_one_seed_cover_the_truth_as_often_as_they_say(true: float) -> None:
     rng = np.random.default_rng(0)
     covered = 0
-    for _ in range(600):
+    for _ in range(400):
         low, high = sample((rng.random((1, 200)) < true).astype(float)).interval()
         covered += low <= true <= high
-    assert 0.93 <= covered / 600 <= 0.97
+    assert 0.93 <= covered / 400 <= 0.97
 
 
 def test_intervals_of_seeds_cover_the_truth_where_seeds_vary() -> None:
     rng = np.random.default_rng(1)
     covered = 0
-    for _ in range(400):
+    for _ in range(300):
         shares = np.clip(0.8 + 0.05 * rng.standard_normal(3), 0, 1)
         low, high = sample((rng.random((3, 200)) < shares[:, None]).astype(float)).interval()
         covered += low <= 0.8 <= high
-    assert 0.92 <= covered / 400 <= 0.99
+    assert 0.94 <= covered / 300 <= 0.99
 
 
 def test_intervals_of_clusters_cover_the_truth_where_those_of_examples_do_not() -> None:
@@ -121,9 +121,7 @@ def test_the_interval_of_one_seed_is_wilsons() -> None:
     assert sample(right).interval() == pytest.approx((0.8256, 0.9448), abs=0.005)
 
 
-@given(
-    st.floats(0, 1), st.floats(1e-8, 0.2), st.integers(1, 500), st.sampled_from([0.0, -1.0])
-)
+@given(st.floats(0, 1), st.floats(1e-8, 0.2), st.integers(1, 500), st.sampled_from([0.0, -1.0]))
 def test_an_interval_holds_its_score_and_stays_in_range(
     mean: float, variance: float, n: int, low: float
 ) -> None:
@@ -132,29 +130,36 @@ def test_an_interval_holds_its_score_and_stays_in_range(
 
 
 def test_few_seeds_that_vary_make_wide_intervals() -> None:
-    certain = Estimate(0.8, 1e-4, (Part(1e-9, 2),))
-    uncertain = Estimate(0.8, 1e-9, (Part(1e-4, 2),))
-    assert certain.quantile == pytest.approx(1.96, abs=0.01)
-    assert uncertain.quantile == pytest.approx(4.30, abs=0.01)
+    seeds_agree = Estimate(0.8, 1e-4, (Part(1e-9, 0.0, 2),))
+    seeds_differ = Estimate(0.8, 1e-9, (Part(1e-4, 0.0, 2),))
+    assert seeds_agree.half() == pytest.approx(0.0196, rel=0.01)
+    assert seeds_differ.half() == pytest.approx(0.0430, rel=0.01)
 
 
-def test_seeds_do_not_count_the_test_set_twice() -> None:
-    # Seeds that differ only in which examples they happen to get right add nothing of their own.
+@given(st.floats(-0.5, 0.5), st.floats(1e-6, 0.1), st.floats(0, 0.1), st.integers(1, 5))
+def test_a_difference_is_significant_where_its_interval_leaves_out_0(
+    mean: float, examples: float, seeds: float, dof: int
+) -> None:
+    estimate = Estimate(mean, examples, (Part(seeds, 0.0, dof),))
+    low, high = estimate.interval()
+    if not np.isclose(estimate.p_value(), 0.05, rtol=1e-6):
+        assert (estimate.p_value() < 0.05) == (low > 0 or high < 0)
+
+
+def test_what_test_set_and_seeds_share_is_counted_once() -> None:
+    # Three seeds that err on examples of their own, and are equally good.
     rng = np.random.default_rng(3)
-    parts = [
-        sample((rng.random((3, 300)) < 0.8).astype(float)).seed_part[0].variance
-        for _ in range(200)
-    ]
-    naive = 0.8 * 0.2 / 300 / 3
-    assert np.mean(parts) < 0.6 * naive
-    assert np.median(parts) < 0.1 * naive
+    parts = [sample((rng.random((3, 300)) < 0.8).astype(float)).seed_part[0] for _ in range(200)]
+    expected = 0.8 * 0.2 / 300 / 3
+    assert np.mean([part.variance for part in parts]) == pytest.approx(expected, rel=0.15)
+    assert np.mean([part.counted_twice for part in parts]) == pytest.approx(expected, rel=0.05)
 
 
 def test_an_entry_does_not_differ_from_itself() -> None:
     one = sample((np.random.default_rng(0).random((3, 50)) < 0.7).astype(float))
     estimate = difference(one, one)
-    assert (estimate.mean, estimate.variance) == (0, 0)
-    assert p_value(estimate) == 1
+    assert (estimate.mean, estimate.std_error) == (0, 0)
+    assert estimate.p_value() == 1
 
 
 def test_the_test_of_two_classifiers_is_mcnemars() -> None:
@@ -162,21 +167,21 @@ def test_the_test_of_two_classifiers_is_mcnemars() -> None:
     one, other = np.ones((1, 200)), np.ones((1, 200))
     other[0, :30] = 0
     one[0, 30:42] = 0
-    assert p_value(difference(sample(one), sample(other))) == pytest.approx(0.0055, rel=0.35)
+    assert difference(sample(one), sample(other)).p_value() == pytest.approx(0.0055, rel=0.35)
 
 
 def test_three_examples_that_agree_are_not_significant() -> None:
-    assert p_value(difference(sample(np.ones((1, 3))), sample(np.zeros((1, 3))))) > 0.05
+    assert difference(sample(np.ones((1, 3))), sample(np.zeros((1, 3)))).p_value() > 0.05
 
 
 def test_tests_of_equal_entries_reject_rarely() -> None:
     rng = np.random.default_rng(4)
     rejected = 0
-    for _ in range(400):
+    for _ in range(300):
         shares = np.clip(0.8 + 0.03 * rng.standard_normal((2, 3, 1)), 0, 1)
         right = (rng.random((2, 3, 200)) < shares).astype(float)
-        rejected += p_value(difference(sample(right[0]), sample(right[1]))) < 0.05
-    assert rejected / 400 <= 0.07
+        rejected += difference(sample(right[0]), sample(right[1])).p_value() < 0.05
+    assert rejected / 300 <= 0.05
 
 
 def test_pairing_finds_differences_that_intervals_hide() -> None:
@@ -186,4 +191,4 @@ def test_pairing_finds_differences_that_intervals_hide() -> None:
     better[0, np.flatnonzero(base[0] == 0)[:12]] = 1
     one, other = sample(better), sample(base)
     assert one.interval()[0] < other.interval()[1]
-    assert p_value(difference(one, other)) < 0.01
+    assert difference(one, other).p_value() < 0.01

@@ -71,10 +71,11 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not ctx.resilient_parsing and not name.startswith("-"):
-            known = self.list_commands(ctx)
-            if name not in known and self.get_command(ctx, name) is None:
+            ours = name in self.lazy or name in self.commands
+            if not ours and self.get_command(ctx, name) is None:
                 from difflib import get_close_matches
 
+                known = self.list_commands(ctx)
                 near = get_close_matches(name, known, n=1)
                 mend = f"Did you mean '{near[0]}'?" if near else f"Commands: {', '.join(known)}."
                 ctx.fail(f"No command '{name}'. {mend}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from groupbench.stats.corrections import holm
+from groupbench.stats.uncertainty import ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ALPHA = 0.05
 _TIE = 1e-12
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from groupbench.stats.uncertainty import Estimate, Part, interval, part_of, spread
+from groupbench.stats.uncertainty import Estimate, Part, interval, part_of, spread, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,8 @@ class Sample:
     low: float = 0.0
     """The lowest score there can be."""
     high: float = 1.0
+    members: tuple[Sample, ...] = ()
+    """Of an average: what it is the average of, task by task."""
 
     @classmethod
     def averaged(cls, samples: Sequence[Sample]) -> Sample:
@@ -50,6 +52,7 @@ class Sample:
             task_units=np.concatenate([s.task_units for s in samples]),
             low=float(np.mean([s.low for s in samples])),
             high=float(np.mean([s.high for s in samples])),
+            members=tuple(samples),
         )
 
     @property
@@ -105,20 +108,34 @@ class Sample:
 def difference(one: Sample, other: Sample) -> Estimate:
     """Return how much ``one`` scores above ``other``, with the uncertainty of a test against 0.
 
-    Test examples are paired: both are scored on the same draws. Seeds are paired where both have
-    the same, so that a fit which two groupings share cancels out; else their variances add up.
+    Test examples are paired: both are scored on the same draws. Seeds are not, for a seed means
+    nothing across models; but tasks for which both have the very same predictions (groupings that
+    share fits) differ by exactly 0 and leave nothing uncertain.
     """
+    mine, theirs = one.members or (one,), other.members or (other,)
+    pairs = [pair for pair in zip(mine, theirs, strict=True) if not _same(*pair)]
+    if not pairs:
+        return Estimate(0.0, 0.0)
+    if len(pairs) < len(mine):
+        one, other = (Sample.averaged(samples) for samples in zip(*pairs, strict=True))
     gap = one.task_means - other.task_means
-    null = float(np.mean(gap**2 / np.maximum(one.task_units, 1))) / len(gap)
     # If there is no difference, the second moment is the variance: d^2 / n is added. For accuracies
     # that makes the test McNemar's, which a few examples cannot pass by all agreeing.
-    examples = spread(one.drawn - other.drawn) + null
-    if one.seeds == other.seeds:
-        pairs = zip(one.by_seed, other.by_seed, strict=True)
-        seeds = part_of(*(mine - theirs for mine, theirs in pairs))
-    else:
-        seeds = one.seed_part + other.seed_part
-    return Estimate(one.mean - other.mean, examples, seeds + one.draw_part + other.draw_part)
+    null = float(np.mean(gap**2 / np.maximum(one.task_units, 1))) / len(gap)
+    parts = (
+        *together(one.seed_part + other.seed_part),
+        *together(one.draw_part + other.draw_part),
+    )
+    estimate = Estimate(one.mean - other.mean, spread(one.drawn - other.drawn) + null, parts)
+    return estimate.scaled(len(pairs) / len(mine))
+
+
+def _same(one: Sample, other: Sample) -> bool:
+    return (
+        one.cells == other.cells
+        and np.array_equal(one.scores, other.scores)
+        and np.array_equal(one.replicates, other.replicates)
+    )
 
 
 def _mean(rows: FloatArray) -> FloatArray:

@@ -1,18 +1,18 @@
 """Intervals and tests for scores that vary with the test examples, the seeds and random draws.
 
-The uncertainty of a mean score has up to three parts::
+A mean over ``n`` seeds has an interval of half-width ``h`` with::
 
-    V = V_examples + V_seeds / n_seeds + V_draws / n_draws
+    h^2 = z^2 (V - N) + t^2 s^2 / n,   but at least z^2 V
 
-``V_examples`` is the variance, over bootstrap draws of the test examples (`bootstrap`), of the
-score averaged over seeds and draws. ``V_seeds`` is the variance of the per-seed scores (ddof 1)
-less what the finite test set contributes to it: with ``v_r`` the bootstrap variance of seed ``r``,
-that is ``(mean_r v_r - V_examples) n / (n - 1)``. ``V_draws`` is the same over the draws of a
-random grouping. Neither is taken below 0, and with one seed it is not known and left out. Student's
-t has the degrees of freedom of Satterthwaite, ``V^2 / sum(part^2 / (n - 1))`` over the seed and
-draw parts.
+``V`` is the variance of the mean over bootstrap draws of the test examples (`bootstrap`), ``s^2``
+the variance of the per-seed scores (ddof 1), ``t`` Student's quantile for ``n - 1`` degrees of
+freedom. ``N = (mean_r v_r - V) / (n - 1)``, with ``v_r`` the bootstrap variance of seed ``r``, is
+what both count: that each seed errs on examples of its own. Adding half-widths of independent
+parts in quadrature is Zou and Donner's MOVER (2008). The draws of a random grouping are one more
+part like the seeds. Of a difference between two entries ``s^2 / n`` is the sum of both, with the
+degrees of freedom of Welch and Satterthwaite. With one seed nothing is known of the seeds, and ``h = z sqrt(V)``.
 
-Intervals are Wilson's with the effective number of examples ``p (1 - p) / V``, as survey
+Intervals are Wilson's with the effective number of examples ``p (1 - p) z^2 / h^2``, as survey
 statistics do (Kott and Carr 1997), on the metric's range scaled to 0 to 1. For the accuracy of one
 seed that is Wilson's interval itself. At 0 and 1, where every draw is alike, the number of units
 (clusters, or examples) takes its place, so that 200 right answers out of 200 are not certainty.
@@ -29,52 +29,75 @@ import numpy as np
 if TYPE_CHECKING:
     from groupbench.predictions import FloatArray
 
-LEVEL = 0.95
-_TINY = 1e-12
+ALPHA = 0.05
+_Z = 1.959963984540054
+"""Two-sided 5 % of a normal."""
+_TINY = 1e-24
 """Variances below are the rounding of equal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the seeds, or the draws of a grouping, add to a variance."""
+    """What the seeds, or the draws of a grouping, add to the uncertainty of a mean over them."""
 
     variance: float
-    dof: int
+    """``s^2 / n``."""
+    counted_twice: float
+    """``N``: how much of it the bootstrap of the mean holds already."""
+    dof: float
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean score and how uncertain it is."""
+    """A mean score, or a difference, and how uncertain it is."""
 
     mean: float
     examples: float
-    """``V_examples``."""
+    """``V``."""
     parts: tuple[Part, ...] = ()
 
-    @property
-    def variance(self) -> float:
-        """All parts together."""
-        return self.examples + sum(part.variance for part in self.parts)
+    def scaled(self, factor: float) -> Estimate:
+        """Return the estimate of ``factor`` times this."""
+        square = factor * factor
+        parts = (Part(p.variance * square, p.counted_twice * square, p.dof) for p in self.parts)
+        return Estimate(self.mean * factor, self.examples * square, tuple(parts))
 
-    @property
-    def quantile(self) -> float:
-        """Student's t for a two-sided 95 % interval; at most what its degrees of freedom ask."""
+    def half(self, alpha: float = ALPHA) -> float:
+        """Return the half-width of the symmetric interval of level ``1 - alpha``."""
         from scipy.special import ndtri, stdtrit
 
-        upper = 0.5 + LEVEL / 2
-        dof = self.dof
-        return float(ndtri(upper) if math.isinf(dof) else stdtrit(dof, upper))
+        upper = 1 - alpha / 2
+        z = _Z if alpha == ALPHA else float(ndtri(upper))
+        alone = max(0.0, self.examples - sum(part.counted_twice for part in self.parts))
+        square = z * z * alone
+        for part in self.parts:
+            square += float(stdtrit(part.dof, upper)) ** 2 * part.variance
+        return math.sqrt(max(square, z * z * self.examples))
 
     @property
-    def dof(self) -> float:
-        """Satterthwaite's degrees of freedom; infinite where only examples vary."""
-        total = self.variance
-        below = sum(part.variance**2 / part.dof for part in self.parts)
-        return total**2 / below if below > _TINY**2 else math.inf
+    def std_error(self) -> float:
+        """The half-width of the 95 % interval in units of a normal's."""
+        return self.half() / _Z
+
+    def interval(self) -> tuple[float, float]:
+        """Return the symmetric 95 % interval: for differences."""
+        half = self.half()
+        return self.mean - half, self.mean + half
+
+    def p_value(self) -> float:
+        """Return the two-sided p-value against 0: the level whose interval just reaches 0."""
+        distance = abs(self.mean)
+        if distance <= math.sqrt(_TINY):
+            return 1.0
+        low, high = -60.0, 0.0  # log2 of the p-value
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.half(2.0**middle) > distance else (low, middle)
+        return float(2.0**high)
 
 
 def part_of(scores: FloatArray, replicates: FloatArray) -> tuple[Part, ...]:
-    """Return what seeds (or draws) add to the variance of their mean; nothing for fewer than two.
+    """Return what seeds (or draws) add to the uncertainty of their mean; nothing for one.
 
     Args:
         scores: one score a seed. Shape ``[n]``.
@@ -83,11 +106,19 @@ def part_of(scores: FloatArray, replicates: FloatArray) -> tuple[Part, ...]:
     n = len(scores)
     if n < 2:  # noqa: PLR2004 - a variance needs two
         return ()
-    each = replicates.var(axis=1, ddof=1).mean()
-    joint = replicates.mean(axis=0).var(ddof=1)
-    from_test_set = max(0.0, float(each - joint)) * n / (n - 1)
-    variance = max(0.0, float(scores.var(ddof=1)) - from_test_set)
-    return (Part(variance / n, n - 1),)
+    each = float(replicates.var(axis=1, ddof=1).mean())
+    joint = float(replicates.mean(axis=0).var(ddof=1))
+    twice = max(0.0, each - joint) / (n - 1)
+    return (Part(float(scores.var(ddof=1)) / n, twice, n - 1),)
+
+
+def together(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return what the seeds of two entries add to their difference (Welch and Satterthwaite)."""
+    total = sum(part.variance for part in parts)
+    if total <= _TINY:
+        return ()
+    dof = total**2 / sum(part.variance**2 / part.dof for part in parts)
+    return (Part(total, sum(part.counted_twice for part in parts), dof),)
 
 
 def interval(
@@ -95,49 +126,32 @@ def interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of a score that lies between ``low`` and ``high``.
 
-    A score outside its range (a metric that declares none) gets the symmetric interval.
+    A score outside its range (of a metric that declares none) gets the symmetric interval.
     """
-    t = estimate.quantile
     p = (estimate.mean - low) / (high - low)
-    variance = estimate.variance / (high - low) ** 2
     if not 0 <= p <= 1:
-        half = t * math.sqrt(estimate.variance)
-        return estimate.mean - half, estimate.mean + half
-    spread = p * (1 - p)
-    if spread <= _TINY:
-        n = n_units
-    elif variance <= _TINY**2:
-        return estimate.mean, estimate.mean
+        return estimate.interval()
+    variance = (estimate.std_error / (high - low)) ** 2
+    if 0 < p < 1:
+        if variance <= _TINY:
+            return estimate.mean, estimate.mean
+        n = p * (1 - p) / variance
     else:
-        n = spread / variance
-    if n <= 0:
+        n = n_units
+    if n <= _TINY:
         return low, high
-    centre = (p + t * t / (2 * n)) / (1 + t * t / n)
-    half = t / (1 + t * t / n) * math.sqrt(spread / n + t * t / (4 * n * n))
+    shrink = 1 + _Z * _Z / n
+    centre = (p + _Z * _Z / (2 * n)) / shrink
+    half = _Z / shrink * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
     bottom, top = max(0.0, centre - half), min(1.0, centre + half)
-    return low + min(bottom, p) * (high - low), low + max(top, p) * (high - low)
-
-
-def difference_interval(estimate: Estimate) -> tuple[float, float]:
-    """Return the 95 % interval of a paired difference; symmetric."""
-    half = estimate.quantile * math.sqrt(estimate.variance)
-    return estimate.mean - half, estimate.mean + half
-
-
-def p_value(estimate: Estimate) -> float:
-    """Return the two-sided p-value of a difference against 0."""
-    from scipy.special import ndtr, stdtr
-
-    if abs(estimate.mean) <= _TINY:
-        return 1.0
-    if estimate.variance <= _TINY**2:
-        return 0.0
-    t = abs(estimate.mean) / math.sqrt(estimate.variance)
-    dof = estimate.dof
-    return float(2 * (ndtr(-t) if math.isinf(dof) else stdtr(dof, -t)))
+    # The score is in its interval whatever the last digits of the arithmetic say.
+    return (
+        min(low + bottom * (high - low), estimate.mean),
+        max(low + top * (high - low), estimate.mean),
+    )
 
 
 def spread(values: FloatArray) -> float:
     """Return the variance of bootstrap draws, 0 where they are all alike."""
     variance = float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
-    return variance if variance > _TINY**2 else 0.0
+    return variance if variance > _TINY else 0.0

@@ -47,7 +47,7 @@ class ShareRight(AdditiveMetric):
         return np.divide(right, all_, out=np.zeros_like(right), where=all_ > 0)
 
 
-def make_task(
+def make_task(  # noqa: PLR0913 - all that a task can differ in
     name: str,
     *,
     kind: Kind = Kind.SINGLE,

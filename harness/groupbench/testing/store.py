@@ -2,7 +2,7 @@
 
 Each check is a function of an opener and an empty folder. The opener is the name, as
 ``module:attribute``, of what opens a store (`groupbench.store.Store.open` is one): other
-processes open it too. A check raises `AssertionError` with what does not hold.
+processes open it too. A check raises `CheckError` with what does not hold.
 """
 
 from __future__ import annotations
@@ -24,7 +24,20 @@ from groupbench.errors import StoreError
 from groupbench.store_check import check_store, drafts
 from groupbench.store_files import read_document, write_document
 from groupbench.store_gc import collect
-from groupbench.testing.store_worker import FAULTS, FULL, KIND, is_whole, load, write
+from groupbench.testing.checks import demand, fail
+from groupbench.testing.store_worker import (
+    FAULTS,
+    FULL,
+    KIND,
+    WAIT_SECONDS,
+    environment,
+    finish,
+    is_whole,
+    load,
+    run,
+    start,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,21 +46,20 @@ if TYPE_CHECKING:
 
 OPENER = "groupbench.store:Store.open"
 DAY_SECONDS = 86400
-WAIT_SECONDS = 60
 
 
 def check_visible_implies_complete(opener: str, folder: Path) -> None:
     """A writer killed before any call of the system leaves a whole record or none."""
-    acknowledged = _run("fault", opener, folder).split()
+    acknowledged = run("fault", opener, folder).split()
     store = load(opener)(folder)
     n_visible = 0
     for fault in FAULTS:
         record = store.get(KIND, digest(list(fault)))
         if record is not None:
             n_visible += 1
-            _demand(is_whole(record), f"killed before {fault}: what is visible is not whole")
-    _demand(n_visible < len(FAULTS), "no writer was killed before its record was visible")
-    _demand(n_visible >= len(acknowledged), "an acknowledged record is gone")
+            demand(is_whole(record), f"killed before {fault}: what is visible is not whole")
+    demand(n_visible < len(FAULTS), "no writer was killed before its record was visible")
+    demand(n_visible >= len(acknowledged), "an acknowledged record is gone")
     _is_sound(store)
 
 
@@ -56,7 +68,7 @@ def check_acknowledged_is_durable(opener: str, folder: Path, rounds: int = 5) ->
     moments = random.Random(0)  # noqa: S311 - moments, not secrets
     n_acknowledged = 0
     for number in range(rounds):
-        writers = [_start("write", opener, folder, f"{number}-{n}") for n in range(2)]
+        writers = [start("write", opener, folder, f"{number}-{n}") for n in range(2)]
         # The first word says that it writes; then it may die at any moment.
         said = [writer.stdout.readline() for writer in writers if writer.stdout is not None]
         time.sleep(moments.random() * 0.2)
@@ -69,9 +81,9 @@ def check_acknowledged_is_durable(opener: str, folder: Path, rounds: int = 5) ->
         store = load(opener)(folder)
         for key in keys:
             record = store.get(KIND, key)
-            _demand(record is not None and is_whole(record), f"{key} was acknowledged and is lost")
+            demand(record is not None and is_whole(record), f"{key} was acknowledged and is lost")
         _is_sound(store)
-    _demand(n_acknowledged >= rounds, "the writers hardly wrote")
+    demand(n_acknowledged >= rounds, "the writers hardly wrote")
 
 
 def check_one_winner(opener: str, folder: Path, writers: int = 8, n_keys: int = 20) -> None:
@@ -79,7 +91,7 @@ def check_one_winner(opener: str, folder: Path, writers: int = 8, n_keys: int = 
     load(opener)(folder)
     with ExitStack() as stack:
         racers = [
-            stack.enter_context(_start("race", opener, folder, f"writer{n}", str(n_keys)))
+            stack.enter_context(start("race", opener, folder, f"writer{n}", str(n_keys)))
             for n in range(writers)
         ]
         for racer in racers:
@@ -93,11 +105,11 @@ def check_one_winner(opener: str, folder: Path, writers: int = 8, n_keys: int = 
     winners: dict[str, set[str]] = {}
     for said, complaint in ended:
         lines = said.splitlines()
-        _demand(len(lines) == n_keys, f"a racer failed: {complaint}")
+        demand(len(lines) == n_keys, f"a racer failed: {complaint}")
         for key, *held in map(json.loads, lines):
             winners.setdefault(key, set()).update(held)
     for key, names in winners.items():
-        _demand(len(names) == 1, f"{key} was won by {', '.join(sorted(names))}")
+        demand(len(names) == 1, f"{key} was won by {', '.join(sorted(names))}")
     _is_sound(load(opener)(folder))
 
 
@@ -105,26 +117,26 @@ def check_full_disk(opener: str, folder: Path) -> None:
     """On a full disk nothing becomes visible, it is said, and the next attempt succeeds."""
     key = digest("full")
     store = load(opener)(folder)
-    done = _finish(_start("full", opener, folder, key))
-    _demand(done.returncode == FULL, f"a full disk ended with {done.returncode}: {done.stderr}")
+    done = finish(start("full", opener, folder, key))
+    demand(done.returncode == FULL, f"a full disk ended with {done.returncode}: {done.stderr}")
     said = done.stdout.strip()
-    _demand(str(folder) in said and "\n" not in said, f"it is not said in a sentence: {said!r}")
-    _demand(store.get(KIND, key) is None, "a record of a full disk is visible")
-    _demand(not list(drafts(store)), "a draft of a full disk was left")
-    _demand(is_whole(write(store, key)), "after the disk was full, writing fails")
+    demand(str(folder) in said and "\n" not in said, f"it is not said in a sentence: {said!r}")
+    demand(store.get(KIND, key) is None, "a record of a full disk is visible")
+    demand(not list(drafts(store)), "a draft of a full disk was left")
+    demand(is_whole(write(store, key)), "after the disk was full, writing fails")
 
 
 def check_readers_see_old_or_new(opener: str, folder: Path, n_keys: int = 40) -> None:
     """A reader during a write sees a whole record or none."""
     load(opener)(folder)
-    with _start("read", opener, folder, str(n_keys)) as reader:
+    with start("read", opener, folder, str(n_keys)) as reader:
         if reader.stdout is not None:
             reader.stdout.readline()
-        with _start("write", opener, folder, "reader") as writer:
+        with start("write", opener, folder, "reader") as writer:
             _, complaint = reader.communicate(timeout=WAIT_SECONDS)
             os.killpg(writer.pid, signal.SIGKILL)
             writer.communicate()
-    _demand(reader.returncode == 0, complaint)
+    demand(reader.returncode == 0, complaint)
 
 
 def check_flipped_bytes_are_found(opener: str, folder: Path) -> None:
@@ -140,18 +152,18 @@ def check_flipped_bytes_are_found(opener: str, folder: Path) -> None:
         content[round(spot * (len(content) - 1))] ^= 4
         path.write_bytes(content)
         report = check_store(store)
-        _demand([d.key for d in report.damaged] == [key], f"a flipped byte of {name} is not found")
+        demand([d.key for d in report.damaged] == [key], f"a flipped byte of {name} is not found")
         aside = report.damaged[0].moved_to
-        _demand(aside is not None, "nothing was set aside")
+        demand(aside is not None, "nothing was set aside")
         if aside is not None:
-            _demand((aside / name).read_bytes() == content, f"{name} was changed or deleted")
-        _demand(store.get(KIND, key) is None, f"{key} is visible with a flipped byte of {name}")
-        _demand(is_whole(write(store, key)), f"{key} cannot be written again")
+            demand((aside / name).read_bytes() == content, f"{name} was changed or deleted")
+        demand(store.get(KIND, key) is None, f"{key} is visible with a flipped byte of {name}")
+        demand(is_whole(write(store, key)), f"{key} cannot be written again")
     missing = write(store, digest("missing"))
     (missing.folder / "result.json").unlink()
-    _demand(store.get(KIND, missing.key) is None, "a record with a missing file is served")
-    _demand(is_whole(write(store, missing.key)), "it cannot be written again")
-    _demand(is_whole(sound), "a sound record was touched")
+    demand(store.get(KIND, missing.key) is None, "a record with a missing file is served")
+    demand(is_whole(write(store, missing.key)), "it cannot be written again")
+    demand(is_whole(sound), "a sound record was touched")
     _is_sound(store)
 
 
@@ -160,7 +172,7 @@ def check_orphans_are_collected(opener: str, folder: Path) -> None:
     store = load(opener)(folder)
     kept = write(store, digest("kept"))
     with ExitStack() as stack:
-        holders = [stack.enter_context(_start("hold", opener, folder, digest(n))) for n in range(3)]
+        holders = [stack.enter_context(start("hold", opener, folder, digest(n))) for n in range(3)]
         old, young, living = (
             Path(holder.stdout.readline().strip()) for holder in holders if holder.stdout
         )
@@ -172,10 +184,10 @@ def check_orphans_are_collected(opener: str, folder: Path) -> None:
             for part in (path / "half", path):
                 os.utime(part, (now - age, now - age))
         report = collect(store)
-        _demand(report.orphans == 1 and not old.exists(), "an orphan older than a day was left")
-        _demand(young.exists(), "a draft younger than a day was removed")
-        _demand((living / "half").exists(), "a draft of a living process was removed")
-        _demand(is_whole(kept), "a record was touched")
+        demand(report.orphans == 1 and not old.exists(), "an orphan older than a day was left")
+        demand(young.exists(), "a draft younger than a day was removed")
+        demand((living / "half").exists(), "a draft of a living process was removed")
+        demand(is_whole(kept), "a record was touched")
 
 
 def check_read_only_stores_serve(opener: str, folder: Path) -> None:
@@ -186,14 +198,14 @@ def check_read_only_stores_serve(opener: str, folder: Path) -> None:
     try:
         for path, mode in zip(everything, modes, strict=True):
             path.chmod(mode & ~0o222)
-        said = json.loads(_run("read-only", opener, folder, key))
+        said = json.loads(run("read-only", opener, folder, key))
     finally:
         for path, mode in zip(everything, modes, strict=True):
             path.chmod(mode)
-    _demand(said["whole"], "a record of a read-only store cannot be read")
-    _demand(not said["writable"], "a read-only store calls itself writable")
+    demand(said["whole"], "a record of a read-only store cannot be read")
+    demand(not said["writable"], "a read-only store calls itself writable")
     for name in ("draft", "open"):
-        _demand(str(folder) in said[name], f"{name} on a read-only store does not say why it fails")
+        demand(str(folder) in said[name], f"{name} on a read-only store does not say why it fails")
 
 
 def check_keys_are_equal_everywhere(opener: str, folder: Path) -> None:
@@ -204,16 +216,16 @@ def check_keys_are_equal_everywhere(opener: str, folder: Path) -> None:
     for seed, locale, zone in (("0", "C", "UTC"), ("1", "tr_TR.UTF-8", "Asia/Kathmandu")):
         surroundings = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "LANG": locale, "TZ": zone}
         for mode in ("0", "1"):
-            done = subprocess.run(  # noqa: S603 - this Python, our own module
+            done = subprocess.run(
                 [sys.executable, "-m", "groupbench.testing.store_worker", "digests"],
-                env=_environment() | surroundings | {"PYTHONUTF8": mode},
+                env=environment() | surroundings | {"PYTHONUTF8": mode},
                 cwd=folder,
                 capture_output=True,
                 text=True,
                 check=True,
             )
             seen.add(done.stdout)
-    _demand(len(seen) == 1, "keys differ between processes")
+    demand(len(seen) == 1, "keys differ between processes")
 
 
 def check_newer_schemas_are_refused(opener: str, folder: Path) -> None:
@@ -222,13 +234,12 @@ def check_newer_schemas_are_refused(opener: str, folder: Path) -> None:
     record = write(store, digest("newer"))
     path = record.folder / "record.json"
     document = read_document(path)
-    document.pop("checksum")
     write_document(path, document | {"schema": "groupbench/record/99"})
     _refuses(lambda: store.get(KIND, record.key), "record/99")
-    _demand(not check_store(store).damaged and path.exists(), "a newer record was set aside")
+    demand(not check_store(store).damaged and path.exists(), "a newer record was set aside")
     (folder / "store.json").write_text('{"schema": "groupbench/store/99"}', encoding="utf-8")
-    for create in (True, False):
-        _refuses(lambda create=create: load(opener)(folder, create=create), "store/99")
+    _refuses(lambda: load(opener)(folder), "store/99")
+    _refuses(lambda: load(opener)(folder, create=False), "store/99")
 
 
 def check_copied_stores_merge(opener: str, folder: Path) -> None:
@@ -240,8 +251,8 @@ def check_copied_stores_merge(opener: str, folder: Path) -> None:
             write(store, key)
     shutil.copytree(there.root, here.root, dirs_exist_ok=True)
     found = list(load(opener)(folder / "here").records(KIND))
-    _demand([r.key for r in found] == sorted({mine, common, yours}), "records are missing")
-    _demand(all(map(is_whole, found)), "a record is not whole after the merge")
+    demand([r.key for r in found] == sorted({mine, common, yours}), "records are missing")
+    demand(all(map(is_whole, found)), "a record is not whole after the merge")
     _is_sound(here)
 
 
@@ -261,53 +272,17 @@ CHECKS: tuple[Callable[[str, Path], None], ...] = (
 """In the order of the invariants: eleven."""
 
 
-def _demand(ok: bool, otherwise: str) -> None:  # noqa: FBT001 - the condition of a demand
-    if not ok:
-        raise AssertionError(otherwise)
-
-
 def _refuses(attempt: Callable[[], object], naming: str) -> None:
     try:
         attempt()
     except StoreError as refusal:
         said = str(refusal)
-        _demand(naming in said and "\n" not in said, f"the refusal says only {said!r}")
+        demand(naming in said and "\n" not in said, f"the refusal says only {said!r}")
     else:
-        raise AssertionError(f"{naming} was not refused")
+        fail(f"{naming} was not refused")
 
 
 def _is_sound(store: Store) -> None:
     """Demand that a full check of what is visible finds nothing."""
     report = check_store(store)
-    _demand(not report.damaged, f"store check found {report.damaged}")
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which other processes import what this one can."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def _start(command: str, opener: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - this Python, our own module
-        [
-            *(sys.executable, "-m", "groupbench.testing.store_worker"),
-            *(command, opener, str(folder), *arguments),
-        ],
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    said, complaint = process.communicate(timeout=WAIT_SECONDS)
-    return subprocess.CompletedProcess(process.args, process.returncode, said, complaint)
-
-
-def _run(command: str, opener: str, folder: Path, *arguments: str) -> str:
-    done = _finish(_start(command, opener, folder, *arguments))
-    _demand(done.returncode == 0, f"{command} failed: {done.stderr}")
-    return done.stdout
+    demand(not report.damaged, f"store check found {report.damaged}")

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from hashlib import sha256
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import digest
 from groupbench.errors import StoreError
+from groupbench.testing.checks import demand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from groupbench.store import Record, Store
 
@@ -32,6 +35,9 @@ FAULTS = (
 """Calls of the system before which a writer is killed, and the how-manieth of them."""
 FULL = 2
 """Exit status of a writer on a full disk."""
+FULL_BYTES = 4096
+"""No file grows longer on a full disk."""
+WAIT_SECONDS = 60
 
 
 def load(opener: str) -> Callable[..., Store]:
@@ -69,6 +75,40 @@ def is_whole(record: Record) -> bool:
     return record.meta["key"] == record.key and contents(record.key) == {
         name: record.path(name).read_bytes() for name in record.files
     }
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which other processes import what this one can."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def start(command: str, opener: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command of this module, in a process group of its own."""
+    return subprocess.Popen(  # noqa: S603 - this Python, our own module
+        [
+            *(sys.executable, "-m", "groupbench.testing.store_worker"),
+            *(command, opener, str(folder), *arguments),
+        ],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for a process and return what it said."""
+    said, complaint = process.communicate(timeout=WAIT_SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, said, complaint)
+
+
+def run(command: str, opener: str, folder: Path, *arguments: str) -> str:
+    """Run a command of this module and return what it said."""
+    done = finish(start(command, opener, folder, *arguments))
+    demand(done.returncode == 0, f"{command} failed: {done.stderr}")
+    return done.stdout
 
 
 def _say(word: str) -> None:
@@ -146,12 +186,16 @@ def _full(store: Store, key: str) -> None:
     """Write where no file may grow beyond some bytes, as on a full disk."""
     import resource
 
-    sizes = [len(content) for content in contents(key).values()]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (max(sizes) + 1, resource.RLIM_INFINITY))
-    many = {f"{n:05}.test.parquet": b"x" for n in range(max(sizes) // 60)}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, resource.RLIM_INFINITY))
     try:
-        # The files themselves fit; the list of them in the record does not.
-        write(store, key, many)
+        write(store, key)
+    except OSError:
+        pass  # a file of the record does not fit: that is for its writer to say
+    else:
+        raise SystemExit("the disk is not full")
+    try:
+        # Each file fits; the record's list of them does not.
+        write(store, key, {f"{n}.test.parquet": b"x" for n in range(FULL_BYTES // 64)})
     except StoreError as problem:
         _say(str(problem))
         raise SystemExit(FULL) from None

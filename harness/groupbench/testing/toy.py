@@ -58,7 +58,7 @@ def toy_task(kind: Kind, name: str = "", *, seed: int = 0, n_train: int = 24) ->
         LABELS[kind],
         (METRICS[kind],),
         Materialised(data),
-        domain=f"toy-{len(name) % 2}",
+        domain=f"toy-{sum(name.encode()) % 2}",
         summary="A toy.",
         planted=Planted(0.5, "easy", "signs" if kind in {Kind.SINGLE, Kind.PAIR} else "words"),
     )

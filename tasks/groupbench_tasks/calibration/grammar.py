@@ -113,9 +113,7 @@ PAIR = Rule(
 )
 """Which of two sentences is about a word that has the attribute."""
 
-MULTI = Rule(
-    Kind.MULTILABEL, ("the W VERB the ADJ X",), ("agent", "patient"), _ANY_TWO, (0, 1)
-)
+MULTI = Rule(Kind.MULTILABEL, ("the W VERB the ADJ X",), ("agent", "patient"), _ANY_TWO, (0, 1))
 """One label for each of two words: present if the word has the attribute."""
 
 TAG = Rule(

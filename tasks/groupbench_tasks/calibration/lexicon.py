@@ -22,20 +22,22 @@ MAX_LEXICONS = 50
 _CONSONANTS = "bdfgklmnprtvz"
 _VOWELS = "aeiou"
 _REAL = frozenset(
-    """bad bag bat bed beg bet bid big bit bob bud bug bun but dad dam den did dig dim din dip dog
-    dot dub dug fan fat fed fig fin fit fog fun fur gag gap gas get god got gum gun gut kid kin kit
-    lab lad lag lap led leg let lid lip lit log lot mad man map mat men met mid mix mob mop mud mug
-    nap net nod nor not nun nut pad pan pat pen pet pig pin pit pop pot pub pun put rag ran rap rat
-    red rib rid rig rim rip rob rod rot rub rug run tab tag tan tap tar ten tin tip top tub tug van
-    vat vet bar bin bag dab far for fir fab gel gem gig keg ken lob lug mar nab nag nib nil pal par
-    per pep rev rep tad tot zip zap zen zen panda tango bingo pasta banjo bongo combo disco fundo
-    gusto limbo lingo mambo manga mango memba panto pinto punto rumba samba tempo tempi turbo verbo
-    volta banda delta bella villa lotto motto dildo vip pup don tit mod gob gad nan
-    min mon nov lin bok nik non pon gen fad fen fez fig fob fop gat git gnu gob gut kip kob lek lev
-    lop lug mag med meg mod mom nag nam nip nit nob nub pep pip pod pug rat rem rum sup ted tic tod
-    tom tor tot tut van vas vin viz dor dib dib bop bub bam ban bot god gov var vol pul pol rez mil
-    mel lib len lar kat kit kan kon rom ram ras del den dos dem dan dad tim tam tat tel rad rod nil
-    mur vor tur bur dur fum gob bib bud ben bob tib lab bal bel bol bul gal gol pom pam pim nob nom""".split()
+    """
+    bad bag bal bam ban banda banjo bar bat bed beg bel bella ben bet bib bid big bin bingo
+    bit bob bok bol bongo bop bot bub bud bug bul bun bur but combo dab dad dam dan del delta
+    dem den dib did dig dim din dip disco dog don dor dos dot dub dug dur fab fad fan far fat
+    fed fen fez fig fin fir fit fob fog fop for fum fun fundo fur gad gag gal gap gas gat gel
+    gem gen get gig git gnu gob god gol got gov gum gun gusto gut kan kat keg ken kid kin kip
+    kit kob kon lab lad lag lap lar led leg lek len let lev lib lid limbo lin lingo lip lit
+    lob log lop lot lotto lug mad mag mambo man manga mango map mar mat med meg mel memba men
+    met mid mil min mix mob mod mom mon mop motto mud mug mur nab nag nam nan nap net nib nik
+    nil nip nit nob nod nom non nor not nov nub nun nut pad pal pam pan panda panto par pasta
+    pat pen pep per pet pig pim pin pinto pip pit pod pol pom pon pop pot pub pug pul pun
+    punto pup put rad rag ram ran rap ras rat red rem rep rev rez rib rid rig rim rip rob rod
+    rom rot rub rug rum rumba run samba sup tab tad tag tam tan tango tap tar tat ted tel
+    tempi tempo ten tib tic tim tin tip tit tod tom top tor tot tub tug tur turbo tut van var
+    vas vat verbo vet villa vin vip viz vol volta vor zap zen zip
+    """.split()  # noqa: SIM905 - words in a paragraph are easier to read than one to a line
 )
 """Words of this shape that exist: an encoder knows them, so they are not invented."""
 

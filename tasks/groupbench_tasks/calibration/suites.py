@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from groupbench.task import DataClass, Suite, Task
-from groupbench_tasks.calibration.design import CALIBRATION, METRICS
+from groupbench_tasks.calibration.design import AGREE, CALIBRATION, METRICS
 from groupbench_tasks.calibration.truth import planted
 from groupbench_tasks.calibration.world import world_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from groupbench.task import TaskData
     from groupbench_tasks.calibration.design import SuiteDesign
 
-DESIGNS = {design.name: design for design in (CALIBRATION,)}
+DESIGNS = {design.name: design for design in (CALIBRATION, AGREE)}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def build_suite(design: SuiteDesign, world: int) -> Suite:
         )
         for task in design.tasks
     )
-    return Suite(design.name, tasks)
+    return Suite(design.name, tasks, note=design.note)
 
 
 def _check_world(world: int) -> None:
@@ -60,7 +60,7 @@ class Calibration:
 
     name: ClassVar[str] = "calibration"
     summary: ClassVar[str] = "nine generated tasks; difficulty, family and domain disagree"
-    note: ClassVar[str] = ""
+    note: ClassVar[str] = CALIBRATION.note
 
     world: int = 1
     """Seed of the words, the truth, the sentences and the noise; 1 to 4 are measured."""
@@ -71,3 +71,22 @@ class Calibration:
     def build(self) -> Suite:
         """Return the suite of this world."""
         return build_suite(CALIBRATION, self.world)
+
+
+@dataclass(frozen=True)
+class CalibrationAgree:
+    """Difficulty and family are one answer; domain is another."""
+
+    name: ClassVar[str] = "calibration-agree"
+    summary: ClassVar[str] = "nine generated tasks; difficulty and family agree"
+    note: ClassVar[str] = AGREE.note
+
+    world: int = 1
+    """Seed of the words, the truth, the sentences and the noise."""
+
+    def __post_init__(self) -> None:
+        _check_world(self.world)
+
+    def build(self) -> Suite:
+        """Return the suite of this world."""
+        return build_suite(AGREE, self.world)

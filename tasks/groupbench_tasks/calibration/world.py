@@ -56,7 +56,9 @@ class World:
         import numpy as np
 
         # a stream of its own for each purpose: a task can be drawn without the others
-        return np.random.default_rng([self.seed, zlib.crc32(f"{self.design.name}/{purpose}".encode())])
+        return np.random.default_rng(
+            [self.seed, zlib.crc32(f"{self.design.name}/{purpose}".encode())]
+        )
 
     def _draw_split(
         self, design: TaskDesign, split: Split, used: set[Input], rng: np.random.Generator
@@ -125,27 +127,27 @@ def _write(
 ) -> list[Input]:
     """Write a sentence about each tuple of words; none is in ``used``, and all are added there."""
     rule = design.rule
-    choices = [
-        DOMAINS[design.domain][slot] if slot not in WORDS else None for slot in rule.slots
+    slots = [
+        WORDS.index(slot) if slot in WORDS else DOMAINS[design.domain][slot] for slot in rule.slots
     ]
-    widths = [len(choice) if choice else 1 for choice in choices]
-    places = [WORDS.index(slot) if slot in WORDS else 0 for slot in rule.slots]
+    widths = [1 if isinstance(slot, int) else len(slot) for slot in slots]
     picks = rng.integers(widths, size=(len(words), len(widths))).tolist()
     written: list[Input] = []
-    for chosen, pick in zip(words, picks, strict=True):
-        while True:
-            text = rule.input(
-                [
-                    choice[i] if choice else chosen[place]
-                    for choice, i, place in zip(choices, pick, places, strict=True)
-                ]
-            )
-            if text not in used:
-                break
+    for chosen, first in zip(words, picks, strict=True):
+        pick = first
+        while (text := rule.input(_fill(slots, chosen, pick))) in used:
             pick = rng.integers(widths).tolist()
         used.add(text)
         written.append(text)
     return written
+
+
+def _fill(slots: list[int | tuple[str, ...]], words: tuple[str, ...], pick: list[int]) -> list[str]:
+    """Return what fills each slot: a number stands for one of ``words``."""
+    return [
+        words[slot] if isinstance(slot, int) else slot[i]
+        for slot, i in zip(slots, pick, strict=True)
+    ]
 
 
 def _flip(

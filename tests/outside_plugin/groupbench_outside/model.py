@@ -41,7 +41,7 @@ class AveragedModel:
         self.inputs = {item.task.name: item for item in inputs}
         self.tasks = tuple(self.inputs)
         self.n_steps = n_steps
-        self.vectors: FloatArray = rng.normal(0, 1 / width, (n_words, width))
+        self.vectors: FloatArray = rng.normal(0, width**-0.5, (n_words, width))
         self.heads: dict[str, FloatArray] = {
             name: np.zeros((width + 1, len(item.task.labels))) for name, item in self.inputs.items()
         }

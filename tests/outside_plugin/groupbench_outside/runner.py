@@ -28,11 +28,11 @@ class Averaged:
     preload: ClassVar[tuple[str, ...]] = ("groupbench_outside.model",)
     deciding_modules: ClassVar[tuple[str, ...]] = ()
 
-    epochs: int = 20
+    epochs: int = 10
     """Times that every example is seen."""
-    rate: float = 4.0
+    rate: float = 2.0
     """Step size of gradient descent."""
-    width: int = 32
+    width: int = 256
     """Length of a word vector."""
     n_words: int = 4096
     """Rows that words are hashed into."""

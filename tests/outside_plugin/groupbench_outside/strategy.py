@@ -26,7 +26,7 @@ class Centroids:
     name: ClassVar[str] = "centroids"
     summary: ClassVar[str] = "tasks whose texts lie close together in a model of all tasks"
 
-    threshold: float = 0.5
+    threshold: float = 0.64
     """Tasks whose centroids have at least this cosine share a model."""
     n_examples: int = 256
     """Examples of each task that its centroid is made of."""
@@ -65,11 +65,10 @@ class Centroids:
 
 
 def _cosines(centroids: Arrays, suite: Suite) -> npt.NDArray[np.float64]:
-    """Return the cosine of each pair of tasks after the common mean is taken out."""
+    """Return the cosine of each pair of tasks."""
     import numpy as np
 
     rows = np.stack([centroids[name] for name in suite.names])
-    rows = rows - rows.mean(axis=0)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = rows / np.where(lengths > 0, lengths, 1.0)
     return np.asarray(rows @ rows.T)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
+
 from groupbench.execute import without_leaks
 from groupbench.runner import FitRequest
 from groupbench.task import Example, Gold, Input, Kind, Materialised, Split, Task
@@ -19,7 +20,7 @@ MakeRequest: TypeAlias = Callable[..., FitRequest]
 
 
 def _item(kind: Kind, rng: random.Random) -> tuple[Input, Gold]:
-    one, two = rng.sample(range(len(WORDS)), 2)
+    one = rng.randrange(len(WORDS))
     fill = [rng.choice(FILLERS) for _ in range(rng.randint(2, 7))]
     if kind is Kind.SINGLE:
         return " ".join([*fill[:2], WORDS[one], *fill[2:]]), one % 2
@@ -27,9 +28,9 @@ def _item(kind: Kind, rng: random.Random) -> tuple[Input, Gold]:
         other = (one + 1) % len(WORDS)
         return (f"the {WORDS[one]} {fill[0]}", f"the {WORDS[other]} {fill[1]}"), one % 2
     if kind is Kind.MULTILABEL:
-        return f"the {WORDS[one]} near {WORDS[two]}", tuple(
-            label for label, word in enumerate((one, two)) if word % 2
-        )
+        up = rng.random() < 0.5
+        there = tuple(i for i, yes in enumerate((one % 2 == 1, up)) if yes)
+        return " ".join([WORDS[one], "up" if up else "down", *fill]), there
     return (*fill, WORDS[one], "."), (*(0 for _ in fill), 1 + one % 2, 0)
 
 

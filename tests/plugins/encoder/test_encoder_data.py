@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from groupbench.errors import DataError
 from groupbench.task import Example, Kind, Materialised, Task
 from groupbench_encoder import tiny
 from groupbench_encoder.batches import BatchPlan, Rule, Sampling, apportion, by_length
 from groupbench_encoder.encode import Limits, encode, windows
 from groupbench_encoder.subwords import Subwords
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ANY_WORD = st.text(max_size=12) | st.sampled_from(["\ud800", " ", "\u200b", "\x00", "é", "a-b.c"])
+
+
+def named(special: list[str]) -> dict[str, str]:
+    return dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special, strict=True))
 
 
 def task(kind: Kind, labels: tuple[str, ...] = ("O", "B")) -> Task:
@@ -38,17 +44,20 @@ def subwords(request: pytest.FixtureRequest) -> Subwords:
     if request.param == "wordpieces":
         pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "the"]
         pieces += [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"]
-        made = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+        made = Tokenizer(
+            models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token=pieces[1])
+        )
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.post_processor = processors.TemplateProcessing(
             "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)]
         )
         return Subwords(
             PreTrainedTokenizerFast(
-                tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-                sep_token="[SEP]", model_input_names=["input_ids", "token_type_ids"],
+                tokenizer_object=made,
+                model_input_names=["input_ids", "token_type_ids"],
+                **named(pieces[:4]),
             )
-        )  # fmt: skip
+        )
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -65,10 +74,11 @@ def subwords(request: pytest.FixtureRequest) -> Subwords:
     )
     return Subwords(
         PreTrainedTokenizerFast(
-            tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", cls_token="<s>",
-            sep_token="</s>", model_input_names=["input_ids", "attention_mask"],
+            tokenizer_object=made,
+            model_input_names=["input_ids", "attention_mask"],
+            **named([special[i] for i in (1, 3, 0, 2)]),
         )
-    )  # fmt: skip
+    )
 
 
 @given(
@@ -111,7 +121,7 @@ def test_windows_cover_everything_and_overlap_at_least_as_asked(
     covered = {p for start in starts for p in range(start, min(start + room, n))}
     assert covered == set(range(n))
     assert starts == sorted(set(starts))
-    overlaps = [a + room - b for a, b in zip(starts, starts[1:], strict=False)]
+    overlaps = [a + room - b for a, b in pairwise(starts)]
     assert all(overlap >= min(stride, room - 1) for overlap in overlaps)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from groupbench.errors import SettingError
 from groupbench.grouping import Group
 from groupbench.settings import Spec, configure, describe
@@ -67,7 +68,8 @@ def test_identity_and_availability_import_nothing_heavy() -> None:
         "import sys; from groupbench_encoder.runner import EncoderRunner as E; "
         "r = E(model='tiny'); assert r.availability() is None; r.identity(); "
         "E(model='no/such').availability(); "
-        "print([m for m in ('torch', 'transformers', 'huggingface_hub', 'peft') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'huggingface_hub', 'peft', 'tokenizers'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd(),
@@ -106,7 +108,7 @@ def test_a_hash_needs_no_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     file = folder_with(tmp_path / "f", weights=content) / "weights"
-    folder_with(tmp_path / "broken" / "weights", **{"sha256__json": content})
+    folder_with(tmp_path / "broken" / "weights", sha256__json=content)
     monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "broken"))
     first = weights.file_hash(file)
     monkeypatch.setenv("GROUPBENCH_CACHE", str(file))  # a file: no folder can be made in it
