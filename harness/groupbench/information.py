@@ -116,8 +116,8 @@ def surprisal_bits(predictions: Predictions, temperature: float = 1.0) -> FloatA
     Computed from log-probabilities in float64, never through probabilities.
 
     Args:
-        predictions: with log-probabilities.
-        temperature: what logits are divided by. Log-probabilities are logits up to a constant.
+        predictions: with log-probabilities, which are logits up to a constant.
+        temperature: what logits are divided by.
 
     Raises:
         ValueError: there are no log-probabilities.
@@ -276,10 +276,7 @@ def mean_over_seeds(samples: Sequence[Pointwise]) -> Pointwise:
 
 
 def cluster_index(clusters: Sequence[str | None]) -> tuple[IntArray, int]:
-    """Return each unit's cluster as a number from 0, and how many there are.
-
-    A unit without a cluster is one of its own.
-    """
+    """Return each unit's cluster as a number from 0, and how many; without one, it is its own."""
     numbers: dict[str | int, int] = {}
     index = [
         numbers.setdefault(i if cluster is None else cluster, len(numbers))

@@ -73,6 +73,7 @@ def restore(settings: EncoderRunner, request: FitRequest, folder: Path) -> Encod
     Raises:
         StoreError: the folder does not hold the weights of a fit of these tasks.
     """
+    import torch
     from safetensors.torch import load_file
 
     from groupbench_encoder.training import plan_of
@@ -86,6 +87,7 @@ def restore(settings: EncoderRunner, request: FitRequest, folder: Path) -> Encod
     asked = {given.task.name: list(given.task.labels) for given in request.tasks}
     if kept != asked:
         raise StoreError(f"{folder}: its weights are of {sorted(kept)}, not of {sorted(asked)}.")
+    torch.set_num_threads(settings.threads)  # as in a fit; probes compute after this returns
     with build.quiet():
         device = settings.computes_on()
         tokenizer = build.load_tokenizer(settings, folder, ())

@@ -40,15 +40,19 @@ def processes() -> Iterator[Process]:
 
 def kill(leader: int) -> None:
     """Kill a fit: its process group, and what left the group but not the session."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(leader, signal.SIGKILL)  # it may not have made its group yet
+    kill_group(leader)
     kill_rest(leader)
 
 
+def kill_group(leader: int) -> None:
+    """Kill a fit's first process and its group."""
+    for killer in (os.killpg, os.kill):  # it may not have made its group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            killer(leader, signal.SIGKILL)
+
+
 def kill_rest(leader: int) -> None:
-    """Kill what a fit left behind in its session."""
+    """Kill what a fit, ended or not, has in its session beside its first process."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
     for process in processes():

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from groupbench_local.machine import count_oom_kills
-from groupbench_local.processes import kill, kill_rest, resident_bytes
+from groupbench_local.processes import kill, kill_group, kill_rest, resident_bytes
 from groupbench_local.wire import Config, End, Start, as_message, receive, send
 
 MAX_LOG_BYTES = 16 << 20
@@ -89,9 +89,12 @@ class _Server:
         with selectors.DefaultSelector() as selector:
             selector.register(self.control, selectors.EVENT_READ)
             selector.register(self.wakeup, selectors.EVENT_READ)
+            selector.register(self.config.lifeline, selectors.EVENT_READ)
             pause = WATCH_SECONDS
             while True:
                 ready = {key.fd for key, _ in selector.select(self._patience(pause))}
+                if self.config.lifeline in ready:
+                    return  # before what it still asked for is started
                 if self.wakeup in ready:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self.wakeup, 4096)
@@ -115,11 +118,11 @@ class _Server:
     def end_all(self) -> None:
         """Kill every fit and wait until all are gone."""
         for pid in self.running:
-            kill(pid)
-        for pid in list(self.running):
+            kill_group(pid)
+        for pid in self.running:
+            kill_rest(pid)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-            kill_rest(pid)
         self.running.clear()
 
     def _patience(self, pause: float) -> float | None:

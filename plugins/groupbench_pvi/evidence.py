@@ -58,11 +58,33 @@ def task_row(information: TaskInformation) -> dict[str, Any]:
     return finite(row)
 
 
+def summary_row(information: TaskInformation) -> dict[str, Any]:
+    """Return one task's PVI in few columns, in bits, for the evidence of a grouping."""
+    row = task_row(information)
+    temperatures = row["temperatures"]
+    return {
+        "task": row["task"],
+        "n": row["n"],
+        "mean": row["v_information_bits"],
+        "std_error": row["std_error_bits"],
+        "ci": row["ci"],
+        "sd": row["sd_bits"],
+        "sd_between_seeds": row["sd_between_seeds_bits"],
+        "label_entropy": row["label_entropy_bits"],
+        "normalised": row["normalised"],
+        "temperature": sum(temperatures) / len(temperatures),
+        "n_clusters": row.get("n_clusters"),
+        "flags": row["flags"],
+    }
+
+
 def flags(information: TaskInformation) -> list[str]:
     """Return what is odd about a task's PVI, in a word each."""
     mean = information.mean
+    bits, error = mean.v_information_bits, mean.std_error_bits
     found = {
-        "negative": mean.v_information_bits < 0,
+        "negative": bits < 0,
+        "nothing-learned": abs(bits) <= 2 * error,
         "one-label": information.label_entropy_bits == 0,
         "smoothed-null": information.smoothing > 0,
         "temperature-at-edge": any(at_edge(part.temperature) for part in information.parts),
@@ -72,8 +94,13 @@ def flags(information: TaskInformation) -> list[str]:
     return [name for name, holds in found.items() if holds]
 
 
-def pair_row(pair: Pair) -> dict[str, Any]:
-    """Return one pair. Differences are first minus second."""
+def pair_row(pair: Pair, effect: str) -> dict[str, Any]:
+    """Return one pair, with the chosen effect size. Differences are first minus second."""
+    effects = {
+        "cliff": pair.cliffs_delta,
+        "cohen": pair.cohens_d,
+        "wasserstein": pair.wasserstein,
+    }
     return finite(
         {
             "a": pair.a,
@@ -82,11 +109,9 @@ def pair_row(pair: Pair) -> dict[str, Any]:
             "ci": list(pair.interval),
             "p": pair.p,
             "p_adjusted": pair.p_adjusted,
-            "p_equal": pair.p_equal,
-            "p_equivalent": pair.p_equivalent,
-            "cliffs_delta": pair.cliffs_delta,
-            "cohens_d": pair.cohens_d,
-            "wasserstein": pair.wasserstein,
+            "p_welch": pair.p_equal,
+            "p_tost": pair.p_equivalent,
+            "effect": effects[effect],
             "accepted": pair.accepted,
             "verdict": str(pair.verdict),
             "power": pair.power,
@@ -157,9 +182,13 @@ def _about_tasks(information: Sequence[TaskInformation]) -> list[str]:
     for item in sorted(information, key=lambda i: i.name):
         for flag in flags(item):
             by_flag.setdefault(flag, []).append(item.name)
+    unlearned = sorted({*by_flag.get("negative", ()), *by_flag.get("nothing-learned", ())})
+    if unlearned:
+        found.append(
+            "Mean PVI is not shown to be above 0 (no better than the label prior), so that "
+            f"likeness to other tasks means nothing: {', '.join(unlearned)}."
+        )
     sentences = {
-        "negative": "Mean PVI is below 0 (worse than the label prior), so that likeness to other "
-        "tasks means nothing: {}.",
         "one-label": "Training labels are all the same, so there is nothing to know: {}.",
         "smoothed-null": "A declared label does not occur in training; the null's counts were "
         "smoothed by 0.5: {}.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from groupbench.information import cluster_index
 from groupbench.stats.corrections import CORRECTIONS
 from groupbench_pvi.two_sample import (
     MeanDifference,
@@ -93,8 +92,7 @@ class TaskSample:
                 i if words and cluster is None else cluster
                 for i, cluster in zip(sample.ids, sample.clusters, strict=True)
             ]
-            index, n = cluster_index(clusters)
-            rows.append(np.bincount(index, sample.pvi, n) / np.bincount(index, minlength=n))
+            rows.append(replace(sample, clusters=tuple(clusters)).cluster_means())
         stacked = np.asarray(rows)
         return cls(name, stacked.mean(axis=0), stacked)
 

@@ -13,7 +13,7 @@ from groupbench_pvi.evidence import (
     composition,
     finite,
     pair_row,
-    task_row,
+    summary_row,
     unproven_joins,
     warnings_of,
 )
@@ -83,8 +83,8 @@ def propose(settings: Pvi, suite: Suite, workbench: Workbench) -> Grouping:
         "exact": exact,
         "null": settings.null,
         "calibrated": settings.calibrate,
-        "tasks": [task_row(item) for item in information],
-        "pairs": [pair_row(pair) for pair in comparison.pairs],
+        "tasks": [summary_row(item) for item in information],
+        "pairs": [pair_row(pair, how.effect) for pair in comparison.pairs],
         "verdicts": {
             str(verdict): sum(pair.verdict is verdict for pair in comparison.pairs)
             for verdict in Verdict

@@ -76,31 +76,31 @@ class Pvi:
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha = {self.alpha} must lie between 0 and 1.")
+            raise ValueError(f"alpha = {self.alpha} must lie between 0 and 1")
         if self.margin is not None and self.margin <= 0:
-            raise ValueError(f"margin = {self.margin} must be above 0.")
+            raise ValueError(f"margin = {self.margin} must be above 0")
         for name in ("equal_sizes", "bootstrap", "cross_fit"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} = {getattr(self, name)} must be 0 or more.")
+                raise ValueError(f"{name} = {getattr(self, name)} must be 0 or more")
         if self.cross_fit == 1:
-            raise ValueError("cross_fit = 1 leaves nothing to train on; use 0 (off), or 2 or more.")
+            raise ValueError("cross_fit = 1 leaves nothing to train on; use 0 (off), or 2 or more")
         if self.bootstrap == 1:
-            raise ValueError("bootstrap = 1 shows no spread; use 0 (off), or 200 or more.")
+            raise ValueError("bootstrap = 1 shows no spread; use 0 (off), or 200 or more")
         if self.bootstrap and (self.test not in ("tost", "welch") or self.equal_sizes):
             raise ValueError(
-                "bootstrap resamples means: it goes with test=tost or welch, without equal_sizes."
+                "bootstrap resamples means: it goes with test=tost or welch, without equal_sizes"
             )
         if self.gate != "none" and self.test in ("tost", "effect"):
-            raise ValueError(f"gate = {self.gate} goes with difference tests, not {self.test}.")
+            raise ValueError(f"gate = {self.gate} goes with difference tests, not {self.test}")
         if self.min_group_size < 1 or (self.max_group_size or 1) < 1:
-            raise ValueError("min_group_size and max_group_size must be 1 or more.")
+            raise ValueError("min_group_size and max_group_size must be 1 or more")
         if self.max_group_size is not None and self.max_group_size < self.min_group_size:
             raise ValueError(
                 f"max_group_size = {self.max_group_size} is below min_group_size = "
-                f"{self.min_group_size}."
+                f"{self.min_group_size}"
             )
         if self.rule == "components" and self.max_group_size is not None:
-            raise ValueError("rule = components keeps no max_group_size; use clique_partition.")
+            raise ValueError("rule = components keeps no max_group_size; use clique_partition")
 
     @property
     def margin_used(self) -> float:

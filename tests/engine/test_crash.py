@@ -50,13 +50,12 @@ class Killing:
         self.site, self.tasks_dir, self.folder = site, tasks_dir, folder
 
     def command(self, name: str) -> list[str]:
-        """The command line of the experiment; ``name`` picks store and log."""
+        """The command line of the experiment; ``name`` picks the store."""
         tasks = [o for task in ("alpha", "beta", "gamma") for o in ("--task", task)]
-        log = self.folder / f"{name}.log"
         return [
             *("run", "--tasks-dir", str(self.tasks_dir), *tasks, "--json", "--quiet"),
             *("--grouping", "single", "--grouping", "all", "--seed", "0", "--seed", "1"),
-            *("--runner", f"counting:log={log},seconds={FIT_SECONDS}"),
+            *("--runner", f"counting:seconds={FIT_SECONDS}"),
             *("--executor", f"local:workers={WORKERS}", "--store", str(self.folder / name)),
         ]
 
@@ -65,7 +64,7 @@ class Killing:
         launch = before or ("-m", "groupbench")
         return subprocess.Popen(
             [sys.executable, *launch, *self.command(name)],
-            env=self.site.environment(),
+            env=self.site.environment(FIXTURE_LOG=str(self.folder / f"{name}.log")),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -77,7 +76,7 @@ class Killing:
         process = self.start(name)
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
-        return without_timings(json.loads(stdout), log=self.folder / f"{name}.log")
+        return without_timings(json.loads(stdout))
 
     def started(self, name: str) -> list[str]:
         """Every fit that was ever started, killed ones included."""
@@ -100,18 +99,14 @@ class Killing:
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def without_timings(document: Any, *, log: Path) -> Any:
-    """Return a leaderboard without what depends on the clock or on the log's name."""
-    clock = {"seconds", "predict_seconds", "latency_ms", "key", "fits"}
+def without_timings(document: Any) -> Any:
+    """Return a leaderboard without what depends on the clock."""
+    clock = {"seconds", "predict_seconds", "latency_ms"}
     if isinstance(document, dict):
-        return {
-            name: without_timings(value, log=log)
-            for name, value in document.items()
-            if name not in clock or (name == "fits" and isinstance(value, int))
-        }
+        return {k: without_timings(value) for k, value in document.items() if k not in clock}
     if isinstance(document, list):
-        return [without_timings(item, log=log) for item in document]
-    return document.replace(str(log), "LOG") if isinstance(document, str) else document
+        return [without_timings(item) for item in document]
+    return document
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from groupbench.stats.sample import Sample, difference
 from groupbench.stats.uncertainty import Estimate, Part, interval
 
 
-def sample(right: np.ndarray, *, clusters: list[str | None] | None = None) -> Sample:
+def sample(
+    right: np.ndarray, *, clusters: list[str | None] | None = None, n_draws: int = 1000
+) -> Sample:
     """Return a sample of accuracies. ``right`` is 0 or 1, shape ``[n_seeds, n_examples]``."""
     n_seeds, n = right.shape
     units, n_units = units_of(clusters or [None] * n)
     sums = resampled_sums(
-        sums_by_unit(np.vstack([right, np.ones(n)]).T, units, n_units), 1000, seed=1
+        sums_by_unit(np.vstack([right, np.ones(n)]).T, units, n_units), n_draws, seed=1
     )
     return Sample(
         cells=tuple((seed, 0) for seed in range(n_seeds)),
@@ -89,7 +91,9 @@ def test_intervals_of_seeds_cover_the_truth_where_seeds_vary() -> None:
     covered = 0
     for _ in range(300):
         shares = np.clip(0.8 + 0.05 * rng.standard_normal(3), 0, 1)
-        low, high = sample((rng.random((3, 200)) < shares[:, None]).astype(float)).interval()
+        low, high = sample(
+            (rng.random((3, 200)) < shares[:, None]).astype(float), n_draws=300
+        ).interval()
         covered += low <= 0.8 <= high
     assert 0.94 <= covered / 300 <= 0.99
 
@@ -102,7 +106,7 @@ def test_intervals_of_clusters_cover_the_truth_where_those_of_examples_do_not() 
         shares = np.repeat(rng.beta(4, 1, size=40), 10)
         right = (rng.random(400) < shares)[None].astype(float)
         for name, known in (("clusters", clusters), ("examples", None)):
-            low, high = sample(right, clusters=known).interval()
+            low, high = sample(right, clusters=known, n_draws=300).interval()
             covered[name] += low <= 0.8 <= high
     assert covered["clusters"] / 200 >= 0.90
     assert covered["examples"] < covered["clusters"]
@@ -149,7 +153,10 @@ def test_a_difference_is_significant_where_its_interval_leaves_out_0(
 def test_what_test_set_and_seeds_share_is_counted_once() -> None:
     # Three seeds that err on examples of their own, and are equally good.
     rng = np.random.default_rng(3)
-    parts = [sample((rng.random((3, 300)) < 0.8).astype(float)).seed_part[0] for _ in range(200)]
+    parts = [
+        sample((rng.random((3, 300)) < 0.8).astype(float), n_draws=300).seed_part[0]
+        for _ in range(200)
+    ]
     expected = 0.8 * 0.2 / 300 / 3
     assert np.mean([part.variance for part in parts]) == pytest.approx(expected, rel=0.15)
     assert np.mean([part.counted_twice for part in parts]) == pytest.approx(expected, rel=0.05)
@@ -180,7 +187,7 @@ def test_tests_of_equal_entries_reject_rarely() -> None:
     for _ in range(300):
         shares = np.clip(0.8 + 0.03 * rng.standard_normal((2, 3, 1)), 0, 1)
         right = (rng.random((2, 3, 200)) < shares).astype(float)
-        rejected += difference(sample(right[0]), sample(right[1])).p_value() < 0.05
+        rejected += difference(*(sample(each, n_draws=300) for each in right)).p_value() < 0.05
     assert rejected / 300 <= 0.05
 
 

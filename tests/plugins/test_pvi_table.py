@@ -43,6 +43,8 @@ def test_the_document_has_what_scripts_rely_on() -> None:
     }  # fmt: skip
     for row in document["tasks"]:
         assert wanted <= row.keys()
+        difference = row["v_entropy_bits"] - row["conditional_v_entropy_bits"]
+        assert row["v_information_bits"] == pytest.approx(difference)
         assert ("sum_bits" in row) == (row["kind"] == "multilabel")
     multi = document["tasks"][0]
     assert multi["sum_bits"] == pytest.approx(2 * multi["v_information_bits"])

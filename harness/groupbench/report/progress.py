@@ -153,7 +153,7 @@ class TerminalProgress:
             from rich.live import Live
 
             self._live = Live(
-                get_renderable=self._render,
+                get_renderable=self.render,
                 console=self.console,
                 transient=True,
                 refresh_per_second=4,
@@ -193,7 +193,8 @@ class TerminalProgress:
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    def _render(self) -> RenderableType:
+    def render(self) -> RenderableType:
+        """Return the live lines as they are now."""
         from rich.text import Text
 
         lines = [self._count.summary()]

@@ -9,8 +9,9 @@ the variance of the per-seed scores (ddof 1), ``t`` Student's quantile for ``n -
 freedom. ``N = (mean_r v_r - V) / (n - 1)``, with ``v_r`` the bootstrap variance of seed ``r``, is
 what both count: that each seed errs on examples of its own. Adding half-widths of independent
 parts in quadrature is Zou and Donner's MOVER (2008). The draws of a random grouping are one more
-part like the seeds. Of a difference between two entries ``s^2 / n`` is the sum of both, with the
-degrees of freedom of Welch and Satterthwaite. With one seed nothing is known of the seeds, and ``h = z sqrt(V)``.
+part like the seeds. In a difference between two entries ``s^2 / n`` is the sum of both, with the
+degrees of freedom of Welch and Satterthwaite. With one seed nothing is known of the seeds, and
+``h = z sqrt(V)``.
 
 Intervals are Wilson's with the effective number of examples ``p (1 - p) z^2 / h^2``, as survey
 statistics do (Kott and Carr 1997), on the metric's range scaled to 0 to 1. For the accuracy of one
