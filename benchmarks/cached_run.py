@@ -74,7 +74,9 @@ def main() -> None:
             capture_output=True,
             text=True,
         )
-        heavy = [n for n in ("torch", "transformers", "scipy", "sklearn") if f" {n}\n" in timed.stderr]
+        heavy = [
+            n for n in ("torch", "transformers", "scipy", "sklearn") if f" {n}\n" in timed.stderr
+        ]
         print(f"heavy imports: {heavy or 'none'}")
 
 

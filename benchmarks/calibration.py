@@ -37,6 +37,7 @@ from groupbench_tasks.calibration.recovery import (
     InProcess,
     Recovery,
     accuracy_of,
+    joined,
     measure,
     partition,
     random_partition,
@@ -87,7 +88,7 @@ def measure_world(asked: Asked) -> World:
         **{f"random-{i}": random_partition(suite, N_GROUPS, rng) for i in range(asked.n_randoms)},
     }
     neural = measure(suite, EncoderRunner(model=asked.model), asked.world, groupings, Pvi())
-    bench = InProcess(suite, TfidfRunner(ngrams=2), asked.world)
+    bench = InProcess(joined(suite), TfidfRunner(ngrams=2), asked.world)
     linear = {
         name: accuracy_of(bench.fit([name]).predictions(name, Split.TEST)) for name in suite.names
     }

@@ -12,7 +12,7 @@ import pytest
 
 import groupbench
 from groupbench import hookspecs
-from groupbench.plugin_loading import REGISTER_HOOKS
+from groupbench.plugins.loading import REGISTER_HOOKS
 
 ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("groupbench_")]

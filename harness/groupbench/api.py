@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from groupbench.boards import write_board
-from groupbench.leaderboard import Leaderboard, SuiteFacts
+from groupbench.leaderboard.board import Leaderboard, SuiteFacts
+from groupbench.leaderboard.boards import write_board
 from groupbench.resolve import Resolved
 from groupbench.run import Run, RunFinished
 from groupbench.store import Store
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from groupbench.experiment import Experiment
-    from groupbench.plugins import Plugins
+    from groupbench.plugins.registry import Plugins
     from groupbench.report.progress import Progress
 
 
@@ -47,7 +47,7 @@ def prepare(
     Raises:
         GroupbenchError: something asked for is wrong; nothing was computed.
     """
-    from groupbench.plugins import Plugins
+    from groupbench.plugins.registry import Plugins
     from groupbench.report.progress import NullProgress
 
     if plugins is None:

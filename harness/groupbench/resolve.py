@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from groupbench.experiment import Experiment
     from groupbench.grouping import GroupingStrategy
     from groupbench.metrics import Metric
-    from groupbench.plugins import Plugins
+    from groupbench.plugins.registry import Plugins
 
 DEFAULT_SUITE = "calibration"
 DEFAULT_GROUPINGS = ("single", "all", "pvi")

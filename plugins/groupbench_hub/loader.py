@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from groupbench.card_paths import CARD, SPLITS, inside
+from groupbench.cards.paths import CARD, SPLITS, inside
 from groupbench.errors import DataError
 
 if TYPE_CHECKING:

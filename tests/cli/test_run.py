@@ -9,13 +9,14 @@ import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sites import write_tasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sites import Site
 
 pytestmark = pytest.mark.timeout(180)
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.timeout(180)
 def run(fixture_site: Site, tasks_dir: Path, tmp_path: Path) -> Any:
     """Run an experiment over the three small tasks; return the process."""
 
-    def start(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    def start(*arguments: object) -> subprocess.CompletedProcess[str]:
         return fixture_site.groupbench(
             "run",
             "--tasks-dir",
@@ -34,7 +35,6 @@ def run(fixture_site: Site, tasks_dir: Path, tmp_path: Path) -> Any:
             "--store",
             tmp_path / "store",
             *arguments,
-            **environment,
         )
 
     return start
@@ -338,9 +338,7 @@ def test_group_shows_the_evidence_and_trains_nothing_more(
     assert len(log.read_text().splitlines()) == 2
 
 
-def test_a_stored_board_is_shown_again(
-    run: Any, fixture_site: Site, tmp_path: Path
-) -> None:
+def test_a_stored_board_is_shown_again(run: Any, fixture_site: Site, tmp_path: Path) -> None:
     first = run("--grouping", "single", "--runner", "counting", "--json")
     shown = fixture_site.groupbench("leaderboard", "show", tmp_path / "store", "--json")
     assert shown.returncode == 0, shown.stderr

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from groupbench.caps import capped
-from groupbench.card import TaskCard, load_card, load_tasks_dir
-from groupbench.card_paths import find_cards
+from groupbench.cards.card import TaskCard, load_card, load_tasks_dir
+from groupbench.cards.paths import find_cards
 from groupbench.errors import CardError, DataError, GroupbenchError, SettingError
 from groupbench.task import DataClass, Example, Kind, Split
 

@@ -9,12 +9,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from groupbench.store import Store
+from groupbench.store_check import check_store
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sites import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -76,7 +82,8 @@ class Killing:
         process = self.start(name)
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
-        return without_timings(json.loads(stdout))
+        board: dict[str, Any] = without_timings(json.loads(stdout))
+        return board
 
     def started(self, name: str) -> list[str]:
         """Every fit that was ever started, killed ones included."""
@@ -89,14 +96,27 @@ class Killing:
 
     def check(self, name: str, expected: dict[str, Any]) -> None:
         """After a kill: run again, and hold the count, the store and the board to the promise."""
-        time.sleep(0.5)  # processes of the killed run end by themselves
+        self.wait_for_orphans(name)
         n_started, n_stored = len(self.started(name)), self.stored(name)
         in_flight = n_started - n_stored
         assert 0 <= in_flight <= WORKERS
         assert self.finish(name) == expected
         assert len(self.started(name)) == N_FITS + in_flight
-        checked = self.site.groupbench("store", "check", self.folder / name)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert not check_store(Store.open(self.folder / name)).damaged
+
+    def wait_for_orphans(self, name: str) -> None:
+        """Wait until the killed run's fits have noticed and ended, so that counts stand still."""
+        mark = f"FIXTURE_LOG={self.folder / name}.log".encode()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and any(mark in env for env in environments()):
+            time.sleep(0.05)
+
+
+def environments() -> Iterator[bytes]:
+    """Yield the environment of every process of this machine that can be read."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            yield path.read_bytes()
 
 
 def without_timings(document: Any) -> Any:

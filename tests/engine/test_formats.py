@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from groupbench.cards.formats import Table, read_table
 from groupbench.errors import DataError
-from groupbench.formats import Table, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

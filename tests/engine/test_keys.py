@@ -89,7 +89,10 @@ def edited(path: Path, old: str, new: str) -> None:
 def test_every_ingredient_changes_the_key(package: Path) -> None:
     base = order(package).key
     one_row = {**task().data, Split.TRAIN: (*rows("train", 2), Example("train-2", "other", 0))}
-    one_gold = {**task().data, Split.DEV_A: (*rows("dev-a", 2), Example("dev-a-2", "text dev-a 2", 1))}
+    one_gold = {
+        **task().data,
+        Split.DEV_A: (*rows("dev-a", 2), Example("dev-a-2", "text dev-a 2", 1)),
+    }
     changed = {
         "a row of data": order(package, (task(loader=Materialised(one_row)),)).key,
         "a gold label": order(package, (task(loader=Materialised(one_gold)),)).key,
@@ -171,7 +174,9 @@ def test_an_engine_module_decides_every_fit(package: Path) -> None:
 def test_a_tree_hash_sees_code_and_not_comments(operator: str, number: int, words: str) -> None:
     plain = "".join(c for c in words if c.isalnum())
     source = f"def f(x):\n    return x {operator} {number}\n"
-    noted = f'"""{plain}"""\ndef f(x):\n    "{plain}"\n    return x {operator} {number}  # {plain}\n'
+    noted = (
+        f'"""{plain}"""\ndef f(x):\n    "{plain}"\n    return x {operator} {number}  # {plain}\n'
+    )
     assert tree_hash(source) == tree_hash(noted)
     assert tree_hash(source) != tree_hash(source.replace("return x", "return x + x"))
 

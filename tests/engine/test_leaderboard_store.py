@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from groupbench.cell import Spent, Status
-from groupbench.entry_store import publish, read_entry, read_published, write_entry
 from groupbench.errors import StoreError
-from groupbench.facts import SuiteFacts
-from groupbench.leaderboard import Leaderboard
+from groupbench.leaderboard.board import Leaderboard
+from groupbench.leaderboard.entry_store import publish, read_entry, read_published, write_entry
+from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.predictions import Outcome
 from groupbench.store import Store
 from groupbench.task import DataClass, Kind

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from groupbench.errors import CardError, PluginError, SettingError, UnknownNameError
-from groupbench.plugins import Plugins
+from groupbench.plugins.registry import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from groupbench.plugin_sources import Source
+    from groupbench.plugins.sources import Source
 
 HEAD = """
 from dataclasses import dataclass
@@ -267,7 +267,7 @@ def test_plugins_are_asked_once_until_they_change(
 ) -> None:
     path = bench.install("gb-good", GOOD)
     probed: list[str] = []
-    from groupbench import plugin_process
+    from groupbench.plugins import process as plugin_process
 
     really = plugin_process.probe_apart
 
@@ -523,7 +523,7 @@ def test_a_runner_says_why_it_cannot_run_here(bench: Bench, body: str, reason: s
 def test_a_hook_module_is_found_without_importing_the_packages_around_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from groupbench.plugin_index import locate
+    from groupbench.plugins.index import locate
 
     package = bench.folder / "hooks_of_deep" / "inner"
     package.mkdir(parents=True)

@@ -380,7 +380,7 @@ def test_only_the_pytest_helper_imports_pytest() -> None:
 
 def test_each_pair_is_one_test_with_a_name_that_says_which() -> None:
     @parametrize_with_checks([Halves(), Halves(first=1)])
-    def decorated(strategy: Any, check: Check) -> None:  # noqa: ANN401
+    def decorated(strategy: Any, check: Check) -> None:
         check(strategy)
 
     mark = decorated.pytestmark[0]  # type: ignore[attr-defined]

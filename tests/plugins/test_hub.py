@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from groupbench.card import load_card
+from groupbench.cards.card import load_card
 from groupbench.errors import CardError, DataError
 from groupbench.task import Example, Split
 from groupbench_hub.hooks import groupbench_register_loaders

@@ -51,7 +51,7 @@ class Bench:
     told: Callable[[str], Any]
     numbers: Iterator[int]
 
-    def job(self, code: str, **more: Any) -> Job:  # noqa: ANN401 - fields of a job
+    def job(self, code: str, **more: Any) -> Job:
         number = next(self.numbers)
         runner = self.told(textwrap.dedent(code))
         return Job(key=f"{number:08x}", label="", runner=runner, tasks=(), seed=0, **more)
@@ -62,7 +62,7 @@ class Bench:
         session.submit(job, folder)
         return folder
 
-    def run(self, session: LocalSession, *codes: str, **more: Any) -> list[JobEnd]:  # noqa: ANN401 - likewise
+    def run(self, session: LocalSession, *codes: str, **more: Any) -> list[JobEnd]:
         for code in codes:
             self.submit(session, self.job(code, **more))
         ends = []
@@ -70,7 +70,7 @@ class Bench:
             ends.append(end)
         return ends
 
-    def said(self, end: JobEnd) -> Any:  # noqa: ANN401 - whatever the code said
+    def said(self, end: JobEnd) -> Any:
         import json
 
         assert end.ending is Ending.DONE, (end.message, end.details)

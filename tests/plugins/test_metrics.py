@@ -67,14 +67,14 @@ def score(
     gold: IntArray,
     predicted: IntArray,
     n_labels: int,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> float:
     kind = Kind.MULTILABEL if gold.ndim > 1 else Kind.SINGLE
     task = MetricOptions(kind, tuple(map(str, range(n_labels))), **options)
     return METRICS[name].score(judged(kind, gold, predicted), task)
 
 
-def sklearn_f1(gold: IntArray, predicted: IntArray, **options: Any) -> float:  # noqa: ANN401
+def sklearn_f1(gold: IntArray, predicted: IntArray, **options: Any) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of undefined scores
         value = float(sk.f1_score(gold, predicted, **options))

@@ -55,7 +55,7 @@ class Environment:
             check=False,
         )
 
-    def json(self, *command: object) -> Any:  # noqa: ANN401 - a JSON document
+    def json(self, *command: object) -> Any:
         process = self.run("groupbench", *command, "--json")
         assert process.returncode == 0, process.stderr
         return json.loads(process.stdout)

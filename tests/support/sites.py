@@ -63,7 +63,8 @@ def write_tasks(folder: Path, names: list[str], *, n: int = 24, **card: Any) -> 
         (task / "card.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         for split in ("train", "validation", "test"):
             rows = [
-                {"text": f"{name} {split} item {i}", "label": ["no", "yes"][i % 2]} for i in range(n)
+                {"text": f"{name} {split} item {i}", "label": ["no", "yes"][i % 2]}
+                for i in range(n)
             ]
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (task / f"{split}.jsonl").write_text(text, encoding="utf-8")

@@ -28,6 +28,7 @@ from groupbench_tasks.calibration.recovery import (
     InProcess,
     Recovery,
     accuracy_of,
+    joined,
     measure,
     partition,
     random_partition,
@@ -88,7 +89,7 @@ def measure_world(suite: Suite, seed: int) -> Measured:
         },
         Pvi(),
     )
-    bench = InProcess(suite, TfidfRunner(ngrams=2), seed)
+    bench = InProcess(joined(suite), TfidfRunner(ngrams=2), seed)
     linear = {
         name: accuracy_of(bench.fit([name]).predictions(name, Split.TEST))
         for name in (*bounds.ORDER_TASKS, *neural.hidden)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from groupbench.card import load_card, load_tasks_dir
-from groupbench.card_paths import find_cards
+from groupbench.cards.card import load_card, load_tasks_dir
+from groupbench.cards.paths import find_cards
 from groupbench.task import Kind, Split
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from groupbench.plugin_sources import Source
+    from groupbench.plugins.sources import Source
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -174,7 +174,7 @@ class CommandLine(LazyGroup):
 
 def _plugin_commands(ctx: click.Context) -> dict[str, list[Source]]:
     """Return the entry points of each command of a plugin that is not left out."""
-    from groupbench.plugin_sources import COMMANDS, PLUGINS, installed, named_by_environment
+    from groupbench.plugins.sources import COMMANDS, PLUGINS, installed, named_by_environment
 
     blocked = ctx.find_root().params.get("no_plugin") or ()
     only = named_by_environment()
@@ -192,7 +192,7 @@ def _plugin_commands(ctx: click.Context) -> dict[str, list[Source]]:
 
 
 def _load_command(source: Source) -> click.Command:
-    from groupbench.plugin_loading import first_line
+    from groupbench.plugins.loading import first_line
 
     what = f"The command '{source.plugin}' of {source.distribution} {source.version}"
     module, _, attribute = source.value.partition(":")

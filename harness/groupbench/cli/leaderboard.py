@@ -35,9 +35,9 @@ def show(
 
     Nothing is computed but scores, from stored predictions.
     """
-    from groupbench.boards import read_board
     from groupbench.cli.console import open_plugins, print_document
-    from groupbench.leaderboard import Leaderboard
+    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard.boards import read_board
     from groupbench.store import Store
 
     suite, entries, baseline = read_board(Store.open(folder, create=False), name)

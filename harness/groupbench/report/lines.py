@@ -9,8 +9,8 @@ from groupbench.cell import Status
 from groupbench.report.text import duration
 
 if TYPE_CHECKING:
-    from groupbench.leaderboard import Leaderboard
-    from groupbench.row import Row
+    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard.row import Row
 
 ORACLE = "*"
 """Stands where the rank of an oracle would be."""

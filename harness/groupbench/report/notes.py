@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from groupbench.grouping import Grouping
-    from groupbench.leaderboard import Leaderboard
-    from groupbench.row import Row
+    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard.row import Row
 
 Names: TypeAlias = "Mapping[str, str]"
 """How entries are called, by key."""

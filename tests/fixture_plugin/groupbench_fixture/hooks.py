@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from groupbench.hookspecs import hookimpl
 from groupbench_fixture.runner import AbsentRunner, CloudRunner, CountingRunner
 from groupbench_fixture.strategy import HalvesStrategy, PeekingStrategy, RaisingStrategy
-
-from groupbench.hookspecs import hookimpl
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from groupbench.runner import Costs, FitResult, Place, Resources
 
 if TYPE_CHECKING:
     from groupbench.runner import FitRequest
+    from groupbench.task import Split
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class CountingRunner:
         time.sleep(self.seconds)
         if self.fails_on and self.fails_on in names.split("+"):
             self._fail(request)
-        outputs = {}
+        outputs: dict[str, dict[Split, Output]] = {}
         for item in request.tasks:
             outputs[item.task.name] = {}
             for split, examples in item.predict.items():

@@ -26,7 +26,7 @@ class HalvesStrategy:
 
     def propose(self, suite: Suite, workbench: Workbench) -> Grouping:
         fits = workbench.fits([Group.of([name]) for name in suite.names])
-        right = {name: 0.0 for name in suite.names}
+        right = dict.fromkeys(suite.names, 0.0)
         for (group, _), fit in fits.items():
             predictions = fit.predictions(group.trains[0], Split.DEV_B)
             right[group.trains[0]] += float((predictions.gold == predictions.predicted).mean())

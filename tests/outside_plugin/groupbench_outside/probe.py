@@ -46,7 +46,7 @@ class MeanPooled:
         return means
 
 
-def _array(pooled: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401 - of whatever library the model is
+def _array(pooled: Any) -> npt.NDArray[np.float64]:
     """Return a pooled output as numpy; models of torch return it with a graph, on any device."""
     import numpy as np
 

@@ -125,7 +125,7 @@ class Averaged:
         return losses
 
 
-def _predict(model: AveragedModel, task: str, examples: Any) -> Output:  # noqa: ANN401 - examples
+def _predict(model: AveragedModel, task: str, examples: Any) -> Output:
     import numpy as np
 
     if not examples:

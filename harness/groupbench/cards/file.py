@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groupbench.card_paths import CARD
+from groupbench.cards.formats import decode, read_bytes, short
+from groupbench.cards.paths import CARD
 from groupbench.errors import CardError, DataError
-from groupbench.formats import decode, read_bytes, short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import to_json
 from groupbench.cell import Cell, Entry, Status
-from groupbench.entry_json import SCHEMA, entry_json, entry_of
 from groupbench.errors import StoreError
-from groupbench.facts import SuiteFacts
-from groupbench.scoring import Judged, judge
+from groupbench.leaderboard.entry_json import SCHEMA, entry_json, entry_of
+from groupbench.leaderboard.facts import SuiteFacts
+from groupbench.leaderboard.scoring import Judged, judge
 from groupbench.task import DataClass
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 An entry is good for as long as the plugin's distribution and version, the files beside its hook
 module, its task cards and the set of installed distributions are what they were. Other plugins are
-imported in a process of their own (`groupbench.plugin_probe`), never in ours.
+imported in a process of their own (`groupbench.plugins.probe`), never in ours.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groupbench.cache import cache_folder
-from groupbench.plugin_sources import Source
+from groupbench.plugins.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from groupbench.canonical import Json
-    from groupbench.card import TaskCard
+    from groupbench.cards.card import TaskCard
     from groupbench.task import Task
 
 SCHEMA = "groupbench/plugin-index/1"
@@ -139,7 +139,7 @@ def read_records(sources: Sequence[Source]) -> list[Record]:
             known[source] = record
     stale = [source for source in sources if source not in known]
     if stale:
-        from groupbench.plugin_process import probe_apart
+        from groupbench.plugins.process import probe_apart
 
         signatures = {source: signature(source) for source in stale}  # before, not after
         found = probe_apart(stale)
@@ -176,7 +176,7 @@ def signature(source: Source) -> str:
 def locate(module: str) -> Path | None:
     """Return the file of a module without importing anything, or ``None`` if it has none.
 
-    >>> locate("groupbench.plugin_index").name
+    >>> locate("groupbench.plugins.index").name
     'plugin_index.py'
     """
     top, *rest = module.split(".")
@@ -246,7 +246,7 @@ def _environment() -> str:
     return _hash([SCHEMA, version, sys.prefix, signature(_OURSELVES), *sorted(names)])[:16]
 
 
-_OURSELVES = Source("", "groupbench.plugin_index", "groupbench", "")
+_OURSELVES = Source("", "groupbench.plugins.index", "groupbench", "")
 """An index is not read by another version of the code that made it."""
 
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groupbench.card_data import check_ids, read_examples
-from groupbench.card_paths import SPLITS, split_files
+from groupbench.cards.data import check_ids, read_examples
+from groupbench.cards.formats import Table, read_table, select
+from groupbench.cards.paths import SPLITS, split_files
 from groupbench.errors import CardError, DataError
-from groupbench.formats import Table, read_table, select
 from groupbench.splits import with_dev_divided
 from groupbench.task import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from groupbench.card import RowLoader, TaskCard
-    from groupbench.card_data import Layout
+    from groupbench.cards.card import RowLoader, TaskCard
+    from groupbench.cards.data import Layout
     from groupbench.task import TaskData
 
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groupbench.catalogue import Catalogue, Lazily
 from groupbench.errors import CardError, PluginError, UnknownNameError
-from groupbench.plugin_index import Broken, Offering, Record, read_records, task_facts
-from groupbench.plugin_sources import PLUGINS, Source, installed, named_by_environment, select
+from groupbench.plugins.catalogue import Catalogue, Lazily
+from groupbench.plugins.index import Broken, Offering, Record, read_records, task_facts
+from groupbench.plugins.sources import PLUGINS, Source, installed, named_by_environment, select
 from groupbench.settings import Spec, configure
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groupbench.execute import Executor
     from groupbench.grouping import GroupingStrategy
     from groupbench.metrics import Metric
-    from groupbench.plugin_loading import Loaded
+    from groupbench.plugins.loading import Loaded
     from groupbench.runner import Runner
     from groupbench.task import Suite, Task
 
@@ -126,7 +126,7 @@ class Plugins:
     def suite(self, spec: str | Spec) -> Suite:
         """Return a suite, for example of ``calibration:world=2``."""
         source, configured = self._configured("suites", spec)
-        from groupbench.plugin_loading import call_plugin
+        from groupbench.plugins.loading import call_plugin
 
         what = f"building suite {configured.name}"
         suite: Suite = call_plugin(source, what, configured.build)
@@ -186,7 +186,7 @@ class Plugins:
                 self._suites[offering.suite] = self.suite(offering.suite)
             return self._suites[offering.suite][offering.name]
         if card := offering.facts.get("card"):
-            from groupbench.card import load_card
+            from groupbench.cards.card import load_card
 
             return load_card(card).task(Lazily(self.offered("loaders"), self.loader))
         task: Task = self._object(offering)
@@ -221,7 +221,7 @@ class Plugins:
         """
         if not self.tasks_dirs:
             return {}
-        from groupbench.card import load_tasks_dir
+        from groupbench.cards.card import load_tasks_dir
 
         found: dict[Path, list[Task]] = {}
         owners: dict[str, Task] = {}
@@ -265,7 +265,7 @@ class Plugins:
             spec = Spec.parse(spec)
         offering = self._find(kind, spec.name)
         cls, settings = self._object(offering), spec.settings
-        from groupbench.plugin_loading import call_plugin
+        from groupbench.plugins.loading import call_plugin
 
         where = f"{kind.removesuffix('s')} {offering.name}"
         configured = call_plugin(
@@ -288,7 +288,7 @@ class Plugins:
 
     def _load(self, source: Source) -> Loaded:
         if source not in self._loaded:
-            from groupbench.plugin_loading import load_plugin
+            from groupbench.plugins.loading import load_plugin
 
             try:
                 self._loaded[source] = load_plugin(source)

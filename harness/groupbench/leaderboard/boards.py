@@ -12,25 +12,23 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import digest
-from groupbench.entry_store import read_entry, write_entry
 from groupbench.errors import StoreError, UnknownNameError
-from groupbench.facts import SuiteFacts
+from groupbench.leaderboard.entry_store import read_entry, write_entry
+from groupbench.leaderboard.facts import SuiteFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from groupbench.cell import Entry
-    from groupbench.leaderboard import Leaderboard
+    from groupbench.leaderboard.board import Leaderboard
     from groupbench.store import Store
 
 SCHEMA = "groupbench/board/1"
 FOLDER = "boards"
 
 
-def write_board(
-    store: Store, board: Leaderboard, entries: Sequence[Entry], *, source: str
-) -> str:
+def write_board(store: Store, board: Leaderboard, entries: Sequence[Entry], *, source: str) -> str:
     """Store the entries of a finished run and the note that names them; return the board's name.
 
     Raises:

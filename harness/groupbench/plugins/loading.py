@@ -17,7 +17,7 @@ from groupbench.task import NAME, Task
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from groupbench.plugin_sources import Source
+    from groupbench.plugins.sources import Source
 
 T = TypeVar("T")
 

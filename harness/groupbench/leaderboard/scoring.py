@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groupbench.canonical import digest
-from groupbench.facts import examples_key
+from groupbench.leaderboard.facts import examples_key
 from groupbench.metrics import AdditiveMetric, take
 from groupbench.predictions import Outcome
 from groupbench.stats.bootstrap import (
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from typing import TypeVar
 
-    from groupbench.facts import TaskFacts
+    from groupbench.leaderboard.facts import TaskFacts
     from groupbench.metrics import Metric
     from groupbench.predictions import FloatArray, IntArray, Predictions
 

@@ -13,14 +13,14 @@ from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from groupbench.cards.formats import short
 from groupbench.errors import DataError
-from groupbench.formats import short
 from groupbench.task import Example, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from groupbench.formats import Table
+    from groupbench.cards.formats import Table
     from groupbench.task import Gold, Input
 
 ROLES: Mapping[Kind, tuple[str, ...]] = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from groupbench.card_data import ROLES, Layout
-from groupbench.card_file import (
+from groupbench.cards.data import ROLES, Layout
+from groupbench.cards.file import (
     SCHEMA,
     check_choice,
     check_keys,
@@ -21,11 +21,11 @@ from groupbench.card_file import (
     read_card,
     type_error,
 )
-from groupbench.card_loader import CardLoader
-from groupbench.card_paths import SPLITS, find_cards
-from groupbench.card_prompt import prompt_parts
+from groupbench.cards.formats import short
+from groupbench.cards.loader import CardLoader
+from groupbench.cards.paths import SPLITS, find_cards
+from groupbench.cards.prompt import prompt_parts
 from groupbench.errors import CardError, SettingError, UnknownNameError
-from groupbench.formats import short
 from groupbench.settings import configure
 from groupbench.task import NAME, DataClass, Kind, Task
 

@@ -10,7 +10,7 @@ from groupbench.errors import PluginError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from groupbench.plugin_index import Offering
+    from groupbench.plugins.index import Offering
 
 T = TypeVar("T")
 

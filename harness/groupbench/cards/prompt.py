@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from groupbench.card_file import check_choice
+from groupbench.cards.file import check_choice
 from groupbench.errors import CardError
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groupbench.cell import Status
-from groupbench.facts import SuiteFacts, TaskFacts
-from groupbench.gains import Gain, gain_over
-from groupbench.row import CellScore, Row, TaskScore, cell_score, row_of, samples_of
-from groupbench.scoring import Judged, judge
+from groupbench.leaderboard.facts import SuiteFacts, TaskFacts
+from groupbench.leaderboard.gains import Gain, gain_over
+from groupbench.leaderboard.row import CellScore, Row, TaskScore, cell_score, row_of, samples_of
+from groupbench.leaderboard.scoring import Judged, judge
 from groupbench.stats.bootstrap import N_DRAWS
 from groupbench.stats.ranks import ranks, tiers
 from groupbench.stats.sample import CellId, Sample, difference

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from groupbench.cards.formats import SUFFIXES
 from groupbench.errors import CardError, DataError
-from groupbench.formats import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

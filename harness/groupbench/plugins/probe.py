@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import GroupbenchError, PluginError
-from groupbench.plugin_index import Offering, Record, task_facts
-from groupbench.plugin_loading import REGISTER_HOOKS, first_line, load_plugin
-from groupbench.plugin_sources import Source
+from groupbench.plugins.index import Offering, Record, task_facts
+from groupbench.plugins.loading import REGISTER_HOOKS, first_line, load_plugin
+from groupbench.plugins.sources import Source
 from groupbench.settings import describe
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def probe(source: Source) -> Record:
 
 def _cards(source: Source, folder: Path, problems: list[str]) -> list[Offering]:
     """Return the tasks of a folder of cards; a bad card is a problem and spares the others."""
-    from groupbench.card import load_card
-    from groupbench.card_paths import find_cards
+    from groupbench.cards.card import load_card
+    from groupbench.cards.paths import find_cards
 
     offerings = []
     for path in find_cards(folder):

@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
-from groupbench.plugin_index import Record
+from groupbench.plugins.index import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from groupbench.plugin_sources import Source
+    from groupbench.plugins.sources import Source
 
 DEFAULT_TIMEOUT_SECONDS = 120.0
 """For one plugin. A cold ``import torch`` on a busy machine takes most of a minute."""
@@ -31,7 +31,7 @@ GRACE_SECONDS = 5.0
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from groupbench.plugin_probe import main; main()"
+    "from groupbench.plugins.probe import main; main()"
 )
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from groupbench.cell import Spent, Status
-from groupbench.scoring import Judged
+from groupbench.leaderboard.scoring import Judged
 from groupbench.stats.sample import CellId, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from groupbench.cell import Cell, Entry
-    from groupbench.facts import SuiteFacts, TaskFacts
-    from groupbench.gains import Gain
+    from groupbench.leaderboard.facts import SuiteFacts, TaskFacts
+    from groupbench.leaderboard.gains import Gain
     from groupbench.metrics import Metric
 
 Verdicts: TypeAlias = Mapping[CellId, Mapping[str, Judged | str]]

@@ -11,7 +11,7 @@ from groupbench.grouping import Group, Grouping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from groupbench.facts import SuiteFacts
+    from groupbench.leaderboard.facts import SuiteFacts
     from groupbench.predictions import Predictions
     from groupbench.stats.sample import CellId
 

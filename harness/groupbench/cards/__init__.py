@@ -1,0 +1,1 @@
+"""Task cards: the TOML files that tasks are declared by, and the data beside them."""
