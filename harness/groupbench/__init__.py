@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from groupbench.experiment import Experiment
     from groupbench.grouping import Group, Grouping, GroupingStrategy, Plan, PlannedFits
     from groupbench.hookspecs import hookimpl
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
     from groupbench.metrics import Metric
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
     from groupbench.predictions import NO_ANSWER, Outcome, Output, Predictions
     from groupbench.runner import (
         Batch,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from groupbench.experiment import Experiment
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
     from groupbench.report.progress import Progress
 
 
@@ -47,7 +47,7 @@ def prepare(
     Raises:
         GroupbenchError: something asked for is wrong; nothing was computed.
     """
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
     from groupbench.report.progress import NullProgress
 
     if plugins is None:

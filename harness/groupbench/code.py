@@ -50,7 +50,7 @@ def deciding_code(of: type, modules: Sequence[str] = ()) -> dict[str, str]:
 def tree_hash(source: str | bytes) -> str:
     r"""Return the hash of a module's syntax tree.
 
-    >>> tree_hash("x = 1  # one") == tree_hash('"doc"\\nx = 1') != tree_hash("x = 2")
+    >>> tree_hash("x = 1  # one") == tree_hash('"doc"\nx = 1') != tree_hash("x = 2")
     True
     """
     return digest(repr(_shape(ast.parse(source))))

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
 
 SCHEMA = "groupbench/health/1"
 LIBRARIES = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from groupbench.caps import capped
 from groupbench.errors import ExperimentError, UnknownNameError
 from groupbench.keys import RunnerIdentity
+from groupbench.metrics import MetricOptions, demand_fit
 from groupbench.settings import Spec, label
 from groupbench.task import Suite
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from groupbench.experiment import Experiment
     from groupbench.grouping import GroupingStrategy
     from groupbench.metrics import Metric
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
+    from groupbench.task import Task
 
 DEFAULT_SUITE = "calibration"
 DEFAULT_GROUPINGS = ("single", "all", "pvi")
@@ -103,8 +105,15 @@ class Resolved:
             runners=runners,
             executor=plugins.executor(Spec.parse(experiment.executor)),
             strategy_of=strategy_of,
-            metrics={task.name: plugins.metric(task.primary_metric) for task in suite},
+            metrics={task.name: _metric(task, plugins) for task in suite},
         )
+
+
+def _metric(task: Task, plugins: Plugins) -> Metric:
+    """Return what judges a task; one that cannot is the card's mistake, found before any fit."""
+    metric = plugins.metric(task.primary_metric)
+    demand_fit(metric, MetricOptions.of(task), task.where)
+    return metric
 
 
 def resolve_suite(experiment: Experiment, plugins: Plugins) -> Suite:

@@ -147,7 +147,7 @@ class Run:
             runner = use.identity.runner
             shares = runner.shares and runner.trains
             strategies: Sequence[StrategyChoice | None] = use.strategies if shares else [None]
-            status, reason = None, runner.availability()
+            status, reason = None, self._unavailable(use.identity)
             if reason is not None:
                 status = Status.SKIPPED
             else:
@@ -158,6 +158,16 @@ class Run:
                 for strategy in strategies
             ]
         return found
+
+    def _unavailable(self, identity: RunnerIdentity) -> str | None:
+        """Return why a runner cannot run here; what its keys need may be missing too."""
+        try:
+            reason = identity.runner.availability()
+            if reason is None:
+                identity.ingredients  # noqa: B018 - weights may have to be found or fetched
+        except GroupbenchError as problem:
+            return str(problem)
+        return reason
 
     def cells(self, combination: Combination) -> Iterator[tuple[int, int, Mapping[str, FitOrder]]]:
         """Yield seed, draw and the order that serves each task, for each cell of a combination."""

@@ -160,6 +160,8 @@ class EncoderRunner:
         for module, extra in needed:
             if find_spec(module) is None:
                 return f"{module} is not installed: pip install 'groupbench[{extra}]'"
+        if self.surgery == "cagrad" and find_spec("cvxpy") is None:
+            return "cvxpy is not installed: pip install 'torchjd[cagrad]'"
         try:
             if not self.source.random:
                 self.source.find()

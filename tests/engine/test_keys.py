@@ -150,7 +150,7 @@ def test_what_does_not_matter_does_not_change_the_key(package: Path) -> None:
     assert order(package, (judged_otherwise, b)).key == base
 
 
-def test_seeds_do_not_matter_to_a_runner_without_chance(package: Path) -> None:
+def test_seeds_do_not_matter_to_a_runner_without_chance() -> None:
     @dataclass(frozen=True)
     class Fixed:
         name: ClassVar[str] = "fixed"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupbench.cell import Spent, Status
-from groupbench.leaderboard.board import Leaderboard
+from groupbench.leaderboard import Leaderboard
 from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.metrics import take
 from groupbench.predictions import Outcome, Predictions

@@ -10,8 +10,9 @@ import pytest
 
 from groupbench.cell import Spent, Status
 from groupbench.errors import StoreError
-from groupbench.leaderboard.board import Leaderboard
-from groupbench.leaderboard.entry_store import publish, read_entry, read_published, write_entry
+from groupbench.leaderboard import Leaderboard
+from groupbench.leaderboard.boards import read_board
+from groupbench.leaderboard.entry_store import publish, read_entry, write_entry
 from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.predictions import Outcome
 from groupbench.store import Store
@@ -111,22 +112,21 @@ def test_tasks_that_are_not_open_are_published_as_scores_only(tmp_path: Path) ->
     entry = desk.entry("single", 0.8, warnings=["cannot tokenise 'Mrs Miller'"])
     lost = replace(entry.cells[2], status=Status.FAILED, reason="at 'Mrs Miller'", predictions={})
     entry = replace(entry, status=Status.PARTIAL, cells=(*entry.cells[:2], lost))
-    folder = publish(tmp_path / "board", desk.facts, entry, desk.metrics)
-    assert sorted(path.name for path in folder.iterdir()) == ["acceptable.parquet", "entry.json"]
-    text = (folder / "entry.json").read_text(encoding="utf-8")
-    assert "Miller" not in text
-    scores = json.loads(text)["cells"][0]["scores"]
-    assert list(scores) == ["my-notes"]
+    record = publish(Store.open(tmp_path), desk.facts, entry, desk.metrics)
+    names = sorted(path.name for path in record.folder.iterdir())
+    assert names == ["acceptable.parquet", "record.json"]
+    assert "Miller" not in (record.folder / "record.json").read_text(encoding="utf-8")
+    judged = read_entry(record).judged[0, 0]
+    assert list(judged) == ["my-notes"]
     expected = ShareRight().score(entry.cells[0].predictions["my-notes"], desk.tasks[1])
-    assert scores["my-notes"]["score"] == pytest.approx(expected)
+    assert judged["my-notes"].score == pytest.approx(expected)
 
 
 def test_published_scores_rank_as_predictions_do_with_weaker_tests(tmp_path: Path) -> None:
     desk = closed_desk()
     entries = [desk.entry("single", 0.6), desk.entry("all", 0.9), desk.entry("pvi", 0.88)]
-    for entry in entries:
-        publish(tmp_path, desk.facts, entry, desk.metrics)
-    stored = list(read_published(tmp_path))
+    store = Store.open(tmp_path)
+    stored = [read_entry(publish(store, desk.facts, e, desk.metrics)) for e in entries]
     published = Leaderboard.of(
         desk.facts,
         [each.entry for each in stored],
@@ -148,18 +148,12 @@ def test_published_scores_rank_as_predictions_do_with_weaker_tests(tmp_path: Pat
 def test_publishing_again_changes_nothing(tmp_path: Path) -> None:
     desk = closed_desk()
     entry = desk.entry("single")
-    folder = publish(tmp_path, desk.facts, entry, desk.metrics)
+    store = Store.open(tmp_path)
+    folder = publish(store, desk.facts, entry, desk.metrics).folder
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert publish(tmp_path, desk.facts, replace(entry, runner="x"), desk.metrics) == folder
+    again = publish(store, desk.facts, replace(entry, runner="x"), desk.metrics)
+    assert again.folder == folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == [entry.key]
-
-
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    desk = closed_desk()
-    with pytest.raises(StoreError, match="file cannot be written"):
-        publish(tmp_path / "file", desk.facts, desk.entry("single"), desk.metrics)
 
 
 def test_a_failed_write_leaves_nothing_behind(
@@ -170,26 +164,30 @@ def test_a_failed_write_leaves_nothing_behind(
 
     monkeypatch.setattr(pq, "write_table", full)
     desk = closed_desk()
-    with pytest.raises(StoreError, match="No space left on device"):
-        publish(tmp_path, desk.facts, desk.entry("single"), desk.metrics)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("text", ["{", '{"schema": "groupbench/entry/1"}', "[]"])
-def test_published_entries_that_are_none_are_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "aaaa").mkdir()
-    (tmp_path / "aaaa" / "entry.json").write_text(text)
-    with pytest.raises(StoreError, match=r"entry\.json"):
-        list(read_published(tmp_path))
+    store = Store.open(tmp_path)
+    with pytest.raises((OSError, StoreError), match="No space left on device"):
+        publish(store, desk.facts, desk.entry("single"), desk.metrics)
+    assert list(store.records("entries")) == []
+    assert not list(tmp_path.rglob(".tmp-*"))
 
 
 def test_a_published_task_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
     desk = closed_desk()
-    folder = publish(tmp_path, desk.facts, desk.entry("single"), desk.metrics)
-    path = folder / "entry.json"
-    path.write_text(path.read_text().replace('"name": "acceptable"', '"name": "../other"'))
+    record = publish(Store.open(tmp_path), desk.facts, desk.entry("single"), desk.metrics)
+    text = json.dumps(dict(record.meta)).replace('"name": "acceptable"', '"name": "../other"')
     with pytest.raises(StoreError, match=r"'\.\./other' is not the name of a task"):
-        list(read_published(tmp_path))
+        read_entry(replace(record, meta=json.loads(text)))
+
+
+def test_a_published_folder_is_shown_as_one_leaderboard(tmp_path: Path) -> None:
+    desk = closed_desk()
+    store = Store.open(tmp_path)
+    for entry in (desk.entry("single", 0.6), desk.entry("all", 0.9)):
+        publish(store, desk.facts, entry, desk.metrics)
+    board = read_board(store)
+    assert board.suite == desk.facts
+    assert {entry.grouping for entry in board.entries} == {"single", "all"}
+    assert all("my-notes" in cells[0, 0] for cells in board.published.values())
 
 
 def test_suites_that_disagree_are_refused() -> None:

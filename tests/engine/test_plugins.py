@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from groupbench.errors import CardError, PluginError, SettingError, UnknownNameError
-from groupbench.plugins.registry import Plugins
+from groupbench.plugins import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from groupbench.report.text import plain
 from groupbench.testing.leaderboards import Desk, answer, make_task
 
 if TYPE_CHECKING:
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
 
 HOSTILE = "[/bold] \x1b[2J\x9b31m \u202egnp.\u2066 a|b `c` <img src=x> :bomb: \ud800 \n# x"
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from groupbench.canonical import digest
 from groupbench.errors import StoreError
-from groupbench.store import KINDS, Store
-from groupbench.store_check import check_store
-from groupbench.store_gc import collect
+from groupbench.store.check import check_store
+from groupbench.store.gc import collect
+from groupbench.store.store import KINDS, Store
 from groupbench.testing.store import CHECKS, OPENER
 
 if TYPE_CHECKING:

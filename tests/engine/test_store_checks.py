@@ -19,7 +19,7 @@ BAD_STORES = '''
 import shutil
 from contextlib import contextmanager
 from groupbench.store import Draft, Store
-from groupbench.store_files import read_document
+from groupbench.store.files import read_document
 
 class InPlaceDraft(Draft):
     """Writes under the final name: readers and crashes see half of it."""
@@ -64,7 +64,7 @@ class Trusting(Store):
     """Serves what is there, whole or not."""
     def read(self, kind, key):
         from types import MappingProxyType
-        from groupbench.store import Record, StoredFile
+        from groupbench.store.store import Record, StoredFile
         folder = self.folder(kind, key)
         document = read_document(folder / "record.json")
         files = {n: StoredFile(**f) for n, f in document["files"].items()}

@@ -12,7 +12,7 @@ import pytest
 
 from groupbench.canonical import digest
 from groupbench.store import Store
-from groupbench.store_gc import collect
+from groupbench.store.gc import collect
 
 if TYPE_CHECKING:
     from pathlib import Path

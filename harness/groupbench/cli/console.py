@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
     from groupbench.report.progress import Progress
 
 
@@ -80,7 +80,7 @@ def open_plugins(
         GroupbenchError: a plugin is named that is not installed, or is broken under
             ``--strict-plugins``.
     """
-    from groupbench.plugins.registry import Plugins
+    from groupbench.plugins import Plugins
     from groupbench.report.text import plain as escaped
 
     options = context.find_root().params

@@ -36,14 +36,19 @@ def show(
     Nothing is computed but scores, from stored predictions.
     """
     from groupbench.cli.console import open_plugins, print_document
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
     from groupbench.leaderboard.boards import read_board
     from groupbench.store import Store
 
-    suite, entries, baseline = read_board(Store.open(folder, create=False), name)
+    stored = read_board(Store.open(folder, create=False), name)
     plugins = open_plugins(context)
-    metrics = {task.name: plugins.metric(task.metric) for task in suite.tasks}
-    board = Leaderboard.of(suite, entries, baseline=baseline, metrics=metrics)
+    board = Leaderboard.of(
+        stored.suite,
+        stored.entries,
+        baseline=stored.baseline,
+        metrics={task.name: plugins.metric(task.metric) for task in stored.suite.tasks},
+        published=stored.published,
+    )
     if markdown:
         click.echo(board.to_markdown(), nl=False)
     else:

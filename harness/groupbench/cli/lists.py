@@ -12,8 +12,8 @@ from groupbench.cli.common import common_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from groupbench.plugins import Plugins
     from groupbench.plugins.index import Record
-    from groupbench.plugins.registry import Plugins
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 tasks_dir_option = click.option(

@@ -10,8 +10,8 @@ from groupbench.cli.common import common_options
 from groupbench.cli.options import json_option, store_option
 
 if TYPE_CHECKING:
-    from groupbench.store_check import CheckReport
-    from groupbench.store_gc import GcReport
+    from groupbench.store.check import CheckReport
+    from groupbench.store.gc import GcReport
 
 EXIT_DAMAGED = 4
 
@@ -35,7 +35,7 @@ def check(*, location: str | None, store: str, as_json: bool) -> None:
     """
     from groupbench.cli.console import print_json
     from groupbench.store import Store
-    from groupbench.store_check import check_store
+    from groupbench.store.check import check_store
 
     report = check_store(Store.open(location or store, create=False))
     print_json(report.to_json()) if as_json else _echo_check(report)
@@ -73,7 +73,7 @@ def gc(
     """Remove what nothing needs: drafts of killed runs, locks of the dead; show what remains."""
     from groupbench.cli.console import print_json
     from groupbench.store import Store
-    from groupbench.store_gc import collect
+    from groupbench.store.gc import collect
 
     report = collect(
         Store.open(location or store, create=False),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import digest
@@ -17,11 +18,14 @@ from groupbench.leaderboard.entry_store import read_entry, write_entry
 from groupbench.leaderboard.facts import SuiteFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from groupbench.cell import Entry
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
+    from groupbench.leaderboard.entry_store import StoredEntry
+    from groupbench.leaderboard.scoring import Judged
+    from groupbench.stats.sample import CellId
     from groupbench.store import Store
 
 SCHEMA = "groupbench/board/1"
@@ -59,8 +63,19 @@ def write_board(store: Store, board: Leaderboard, entries: Sequence[Entry], *, s
     return name
 
 
-def read_board(store: Store, name: str | None = None) -> tuple[SuiteFacts, list[Entry], str]:
-    """Return suite, entries and baseline of a board: the one written last if none is named.
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a leaderboard is made of, read back."""
+
+    suite: SuiteFacts
+    entries: tuple[Entry, ...]
+    baseline: str
+    published: Mapping[str, Mapping[CellId, Mapping[str, Judged]]]
+    """Scores in place of predictions that were not published, by entry's key."""
+
+
+def read_board(store: Store, name: str | None = None) -> Board:
+    """Return a board: the one written last if none is named.
 
     A folder that holds entries and no boards is one leaderboard, of all its entries.
 
@@ -72,24 +87,30 @@ def read_board(store: Store, name: str | None = None) -> tuple[SuiteFacts, list[
     if not boards and name is None:
         stored = [read_entry(record) for record in store.records("entries")]
         suite = SuiteFacts.agreed([each.suite for each in stored], where=str(store.root))
-        return suite, [each.entry for each in stored], "single"
-    if name is None:
-        path = boards[-1]
-    else:
-        named = [path for path in boards if path.stem.startswith(name)]
-        if not named:
-            raise UnknownNameError("leaderboard", name, [path.stem for path in boards])
-        path = named[-1]
+        return _board(suite, stored, "single")
+    named = boards if name is None else [path for path in boards if path.stem.startswith(name)]
+    if not named:
+        raise UnknownNameError("leaderboard", name or "", [path.stem for path in boards])
+    path = named[-1]
     document = _read(path)
-    entries = []
+    stored = []
     for key in document["entries"]:
         record = store.get("entries", key)
         if record is None:
             raise StoreError(
                 f"{path} names entry {key}, which is not in the store: run the experiment again."
             )
-        entries.append(read_entry(record).entry)
-    return SuiteFacts.from_json(document["suite"]), entries, document["baseline"]
+        stored.append(read_entry(record))
+    return _board(SuiteFacts.from_json(document["suite"]), stored, document["baseline"])
+
+
+def _board(suite: SuiteFacts, stored: Sequence[StoredEntry], baseline: str) -> Board:
+    return Board(
+        suite,
+        tuple(each.entry for each in stored),
+        baseline,
+        {each.entry.key: each.judged for each in stored},
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

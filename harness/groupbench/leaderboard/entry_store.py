@@ -1,4 +1,4 @@
-"""Entries in a store and in a leaderboard's folder: one Parquet a task, the rest as JSON.
+"""Entries in a store; a leaderboard's folder is one too. One Parquet a task, the rest as JSON.
 
 A task's Parquet holds the predictions of all finished cells (`groupbench.predictions_table`,
 without probabilities and raw text) behind two columns, ``seed`` and ``draw``. In a store they are
@@ -7,14 +7,10 @@ kept for every task; what is published holds only scores of tasks that are not `
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from groupbench.canonical import to_json
 from groupbench.cell import Cell, Entry, Status
 from groupbench.errors import StoreError
 from groupbench.leaderboard.entry_json import SCHEMA, entry_json, entry_of
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from groupbench.stats.sample import CellId
     from groupbench.store import Record, Store
 
-DOCUMENT = "entry.json"
 
 _WITHHELD = "The reason is in the store of whoever ran it: a task's data are not open."
 
@@ -76,15 +71,15 @@ def read_entry(record: Record) -> StoredEntry:
     return _read(record.meta, table, str(record.folder))
 
 
-def publish(folder: Path, suite: SuiteFacts, entry: Entry, metrics: Mapping[str, Metric]) -> Path:
-    """Write an entry into a leaderboard's folder, to be seen by others; return its own folder.
+def publish(store: Store, suite: SuiteFacts, entry: Entry, metrics: Mapping[str, Metric]) -> Record:
+    """Write an entry into a leaderboard's folder, opened as a store, to be seen by others.
 
     Tasks that are not ``open`` are published as scores and standard errors alone. Where a suite
     has one, reasons and warnings are withheld too: a message may quote the data. What is published
     already is left as it is.
 
     Args:
-        folder: of the leaderboard; made if it is not there.
+        store: of the leaderboard.
         suite: what the entry was judged on.
         entry: with its predictions.
         metrics: by task.
@@ -92,9 +87,9 @@ def publish(folder: Path, suite: SuiteFacts, entry: Entry, metrics: Mapping[str,
     Raises:
         StoreError: the folder cannot be written.
     """
-    place = folder / entry.key
-    if place.is_dir():
-        return place
+    known = store.get("entries", entry.key)
+    if known is not None:
+        return known
     closed = [task for task in suite.tasks if task.data_class is not DataClass.OPEN]
     scores: dict[CellId, dict[str, Any]] = {(c.seed, c.draw): {} for c in entry.cells}
     for task in closed:
@@ -109,46 +104,11 @@ def publish(folder: Path, suite: SuiteFacts, entry: Entry, metrics: Mapping[str,
     document = entry_json(suite, _withheld(entry) if closed else entry)
     for cell, content in zip(entry.cells, document["cells"], strict=True):
         content["scores"] = scores[cell.seed, cell.draw]
-    draft = folder / f".tmp-{uuid.uuid4().hex}"
-    try:
-        draft.mkdir(parents=True)
+    with store.draft("entries", entry.key) as draft:
         for task in suite.tasks:
             if task.data_class is DataClass.OPEN:
-                _write_table(entry, task.name, draft)
-        text = json.dumps(to_json(document), indent=1, sort_keys=True, allow_nan=False)
-        (draft / DOCUMENT).write_text(text + "\n", encoding="utf-8")
-        for path in draft.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        draft.rename(place)
-    except OSError as problem:
-        import shutil
-
-        shutil.rmtree(draft, ignore_errors=True)
-        if not place.is_dir():  # another process was first, with the same entry
-            raise StoreError(f"{folder} cannot be written: {problem.strerror}.") from None
-    return place
-
-
-def read_published(folder: Path) -> Iterator[StoredEntry]:
-    """Yield the entries of a leaderboard's folder, by key.
-
-    Raises:
-        StoreError: the folder is not there, or an entry in it is damaged.
-    """
-    if not folder.is_dir():
-        raise StoreError(f"{folder} is not a folder: name one that holds a leaderboard.")
-    for path in sorted(folder.glob(f"[!.]*/{DOCUMENT}")):
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
-            raise StoreError(f"{path} cannot be read: {problem}.") from None
-
-        def table(task: str, home: Path = path.parent) -> Path | None:
-            file = home / f"{task}.parquet"
-            return file if file.is_file() else None
-
-        yield _read(document, table, str(path))
+                _write_table(entry, task.name, draft.folder)
+        return draft.commit(document)
 
 
 def _withheld(entry: Entry) -> Entry:

@@ -177,7 +177,7 @@ def locate(module: str) -> Path | None:
     """Return the file of a module without importing anything, or ``None`` if it has none.
 
     >>> locate("groupbench.plugins.index").name
-    'plugin_index.py'
+    'index.py'
     """
     top, *rest = module.split(".")
     try:

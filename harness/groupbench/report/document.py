@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from groupbench.cell import Spent
     from groupbench.grouping import Grouping
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
     from groupbench.leaderboard.row import CellScore, Row, TaskScore
 
 SCHEMA = "groupbench/leaderboard/1"

@@ -9,7 +9,7 @@ from groupbench.cell import Status
 from groupbench.report.text import duration
 
 if TYPE_CHECKING:
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
     from groupbench.leaderboard.row import Row
 
 ORACLE = "*"

@@ -12,7 +12,7 @@ from groupbench.report.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
 
 _COLUMNS = (
     ("place", "#"),

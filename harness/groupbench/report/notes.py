@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from groupbench.grouping import Grouping
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
     from groupbench.leaderboard.row import Row
 
 Names: TypeAlias = "Mapping[str, str]"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from groupbench.leaderboard.board import Leaderboard
+    from groupbench.leaderboard import Leaderboard
 
 _GAP = 2
 _NAME_AT_LEAST = 7

@@ -10,7 +10,7 @@ import numpy as np
 from groupbench.canonical import digest
 from groupbench.cell import Cell, Entry, Spent, Status
 from groupbench.grouping import Grouping
-from groupbench.leaderboard.board import Leaderboard
+from groupbench.leaderboard import Leaderboard
 from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.metrics import AdditiveMetric
 from groupbench.predictions import NO_ANSWER, Outcome, Output, Predictions, gold_array

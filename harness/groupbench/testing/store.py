@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from groupbench.canonical import digest
 from groupbench.errors import StoreError
-from groupbench.store_check import check_store, drafts
-from groupbench.store_files import read_document, write_document
-from groupbench.store_gc import collect
+from groupbench.store.check import check_store, drafts
+from groupbench.store.files import read_document, write_document
+from groupbench.store.gc import collect
 from groupbench.testing.checks import demand, fail
 from groupbench.testing.store_worker import (
     FAULTS,

@@ -216,7 +216,10 @@ def _read_only(opener: str, folder: str, key: str) -> None:
     _drop_powers()
     store = load(opener)(folder, create=False)
     record = store.get(KIND, key)
-    said = {"writable": store.writable, "whole": record is not None and is_whole(record)}
+    said: dict[str, bool | str] = {
+        "writable": store.writable,
+        "whole": record is not None and is_whole(record),
+    }
     for name, attempt in (
         ("draft", lambda: store.draft(KIND, key)),
         ("open", lambda: load(opener)(folder, create=True)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from groupbench.canonical import to_json
 from groupbench.errors import StoreError
-from groupbench.store_files import (
+from groupbench.store.files import (
     RECORD,
     folders_below,
     regular_files,
@@ -17,8 +17,8 @@ from groupbench.store_files import (
     to_disk,
     write_document,
 )
-from groupbench.store_layout import TEMPORARY, VERSION, unwritable
-from groupbench.store_lock import hold_folder
+from groupbench.store.layout import TEMPORARY, VERSION, unwritable
+from groupbench.store.lock import hold_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from groupbench.canonical import Json
     from groupbench.store import Store
-    from groupbench.store_record import Record
+    from groupbench.store.record import Record
 
 
 class Draft:

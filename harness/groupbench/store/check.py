@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from groupbench.errors import StoreError
-from groupbench.store_files import RECORD, DamagedError, regular_files, sha256_of
-from groupbench.store_layout import KINDS, TEMPORARY
+from groupbench.store.files import RECORD, DamagedError, regular_files, sha256_of
+from groupbench.store.layout import KINDS, TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

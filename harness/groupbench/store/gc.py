@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from groupbench.errors import StoreError
-from groupbench.store_check import drafts
-from groupbench.store_files import tree_bytes
-from groupbench.store_layout import KINDS, LOCKS, QUARANTINE, TEMPORARY
-from groupbench.store_lock import KeyLock, is_held
+from groupbench.store.check import drafts
+from groupbench.store.files import tree_bytes
+from groupbench.store.layout import KINDS, LOCKS, QUARANTINE, TEMPORARY
+from groupbench.store.lock import KeyLock, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from groupbench.errors import StoreError
-from groupbench.store_draft import Draft
-from groupbench.store_files import (
+from groupbench.store.draft import Draft
+from groupbench.store.files import (
     RECORD,
     DamagedError,
     StoredFile,
@@ -25,7 +25,7 @@ from groupbench.store_files import (
     to_disk,
     write_document,
 )
-from groupbench.store_layout import (
+from groupbench.store.layout import (
     KEY,
     KINDS,
     LOCKS,
@@ -36,8 +36,8 @@ from groupbench.store_layout import (
     check_version,
     unwritable,
 )
-from groupbench.store_lock import KeyLock
-from groupbench.store_record import Record
+from groupbench.store.lock import KeyLock
+from groupbench.store.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import StoreError
-from groupbench.store_files import sha256_of
+from groupbench.store.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from groupbench.store_files import StoredFile
+    from groupbench.store.files import StoredFile
 
 
 @dataclass(frozen=True)
