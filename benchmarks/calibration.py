@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from groupbench.settings import configure
 from groupbench.task import Split
 from groupbench_encoder.runner import EncoderRunner
 from groupbench_pvi.strategy import Pvi
@@ -51,6 +52,11 @@ HERE = Path(__file__).parent
 KEPT = HERE / "calibration"
 SUITES = {suite.name: suite for suite in (Calibration, CalibrationAgree)}
 N_GROUPS = 3
+SETTINGS: dict[str, dict[str, float]] = {
+    "tiny": {},
+    "all-MiniLM-L6-v2": {"epochs": 2, "lr": 5e-4, "dropout": 0.0},
+}
+"""As in leaderboards/calibration/experiment.toml."""
 
 
 class World(msgspec.Struct):
@@ -87,7 +93,7 @@ def measure_world(asked: Asked) -> World:
         **{by: partition(suite, by) for by in (FAMILY, ALL, CLASS, DOMAIN)},
         **{f"random-{i}": random_partition(suite, N_GROUPS, rng) for i in range(asked.n_randoms)},
     }
-    neural = measure(suite, EncoderRunner(model=asked.model), asked.world, groupings, Pvi())
+    neural = measure(suite, runner_of(asked.model), asked.world, groupings, Pvi())
     bench = InProcess(joined(suite), TfidfRunner(ngrams=2), asked.world)
     linear = {
         name: accuracy_of(bench.fit([name]).predictions(name, Split.TEST)) for name in suite.names
@@ -100,6 +106,11 @@ def measure_world(asked: Asked) -> World:
         machine=f"{processor()}, 1 thread",
         commit=commit(),
     )
+
+
+def runner_of(model: str) -> EncoderRunner:
+    """Return the encoder runner of a model with the settings that are measured."""
+    return configure(EncoderRunner, {"model": model, **SETTINGS.get(model, {})}, where=model)
 
 
 def processor() -> str:

@@ -154,7 +154,7 @@ AGREE = SuiteDesign(
             1,
             "noisy",
             0.10,
-            480,
+            640,
             (("cue", grammar.CUE), ("multi", grammar.MULTI), ("agent", grammar.AGENT)),
         ),
         *_agreeing(
