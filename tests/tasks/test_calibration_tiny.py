@@ -123,7 +123,7 @@ def test_shuffled_labels_fail_every_check() -> None:
     assert set(missed) == {"information", "classes", "transfer", "references"}
 
 
-@pytest.mark.parametrize("world", [1, 2])
+@pytest.mark.parametrize("world", [1])
 def test_pvi_finds_the_families_where_difficulty_agrees(world: int) -> None:
     suite = CalibrationAgree(world).build()
     rng = np.random.default_rng(world)
