@@ -54,7 +54,7 @@ SUITES = {suite.name: suite for suite in (Calibration, CalibrationAgree)}
 N_GROUPS = 3
 SETTINGS: dict[str, dict[str, float]] = {
     "tiny": {},
-    "all-MiniLM-L6-v2": {"epochs": 2, "lr": 5e-4, "dropout": 0.0},
+    "all-MiniLM-L6-v2": {"epochs": 2, "dropout": 0.0},
 }
 """As in leaderboards/calibration/experiment.toml."""
 
