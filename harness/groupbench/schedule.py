@@ -68,6 +68,8 @@ class Scheduler:
     usd: float = 0.0
     """Spent by the fits that this run computed."""
     _session: Session | None = None
+    _seconds_per_row: dict[str, float] = field(default_factory=dict)
+    """Of the last fit of each runner."""
     _started: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
@@ -111,7 +113,7 @@ class Scheduler:
         if not pending:
             return fits
         # Long fits first: what is left for the end should be short. Ties keep the asked order.
-        queue = sorted(pending.values(), key=lambda o: -_size(o))
+        queue = sorted(pending.values(), key=lambda o: -self._expected(o))
         running: dict[str, _Running] = {}
         self._open(sorted({name for order in queue for name in order.runner.preload}))
         while queue or running:
@@ -196,6 +198,7 @@ class Scheduler:
             raise StoreError(f"{self.store.root}: fit {order.key} vanished after it was written.")
         fits[order.key] = fit = Fit(order, record, self.store)
         self.usd += fit.costs.usd
+        self._seconds_per_row[order.identity.label] = end.seconds / max(_n_rows(order), 1)
         self.progress.finished(order.label, end.seconds, "ok")
 
     def _reopen(self, order: FitOrder, job: Job) -> _Running | None:
@@ -244,6 +247,17 @@ class Scheduler:
                     "attempt": end.job.attempt,
                 }
             )
+
+    def _expected(self, order: FitOrder) -> float:
+        """Return how long a fit may take, in no unit: rows, times what the runner took for one.
+
+        Before a runner's first fit the memory that it asks for stands in for its size.
+        """
+        rate = self._seconds_per_row.get(order.identity.label)
+        if rate is None:
+            suite = Suite("fit", order.tasks)
+            rate = 1e-11 * (1 + order.runner.resources(order.group, suite).memory_bytes)
+        return _n_rows(order) * rate
 
     def _job(self, order: FitOrder) -> Job:
         gigabyte = 1 << 30
@@ -304,5 +318,5 @@ def _merged(one: FitOrder, other: FitOrder) -> FitOrder:
     )
 
 
-def _size(order: FitOrder) -> int:
+def _n_rows(order: FitOrder) -> int:
     return sum(len(task.examples(Split.TRAIN)) for task in order.tasks)
