@@ -52,11 +52,6 @@ HERE = Path(__file__).parent
 KEPT = HERE / "calibration"
 SUITES = {suite.name: suite for suite in (Calibration, CalibrationAgree)}
 N_GROUPS = 3
-SETTINGS: dict[str, dict[str, float]] = {
-    "tiny": {},
-    "all-MiniLM-L6-v2": {"epochs": 2, "dropout": 0.0},
-}
-"""As in leaderboards/calibration/experiment.toml."""
 
 
 class World(msgspec.Struct):
@@ -110,8 +105,8 @@ def measure_world(asked: Asked) -> World:
 
 
 def runner_of(model: str) -> EncoderRunner:
-    """Return the encoder runner of a model with the settings that are measured."""
-    return configure(EncoderRunner, {"model": model, **SETTINGS.get(model, {})}, where=model)
+    """Return the encoder runner of a model at its defaults."""
+    return configure(EncoderRunner, {"model": model}, where=model)
 
 
 def processor() -> str:
