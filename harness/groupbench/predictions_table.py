@@ -98,7 +98,7 @@ def from_table(table: pa.Table) -> Predictions:
     if kind is Kind.MULTILABEL:
         offsets = np.arange(n + 1)
         gold, predicted = (array.reshape(n, len(labels)) for array in (gold, predicted))
-    ids, clusters = (_column(table, name).to_pylist() for name in ("id", "cluster"))
+    ids, clusters = (column_of(table, name).to_pylist() for name in ("id", "cluster"))
     return Predictions(
         task=metadata[b"task"].decode(),
         kind=kind,
@@ -108,10 +108,10 @@ def from_table(table: pa.Table) -> Predictions:
         predicted=predicted,
         log_probs=_log_probs(table, kind, gold, len(labels)),
         outcomes=_outcomes(table),
-        input_cut=tuple(_column(table, "input_cut").to_numpy(zero_copy_only=False).tolist()),
+        input_cut=tuple(column_of(table, "input_cut").to_pylist()),
         clusters=tuple(clusters),
         offsets=offsets,
-        raw=tuple(_column(table, "raw").to_pylist()) if "raw" in table.column_names else None,
+        raw=tuple(column_of(table, "raw").to_pylist()) if "raw" in table.column_names else None,
     )
 
 
@@ -123,7 +123,21 @@ def _lists(offsets: IntArray, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
-def _column(table: pa.Table, name: str) -> Any:  # noqa: ANN401 - pyarrow has no types
+def values_of(column: pa.Array) -> Any:  # noqa: ANN401 - of the column's type
+    """Return a copy of the numbers of a column.
+
+    Raises:
+        ValueError: some are missing.
+    """
+    try:
+        # Not `to_numpy`, which imports pandas: a third of the time of a cached run.
+        return np.from_dlpack(column).copy()
+    except TypeError as problem:
+        raise ValueError(f"a column of numbers cannot be read: {problem}.") from None
+
+
+def column_of(table: pa.Table, name: str) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Return a column as one array."""
     import pyarrow as pa
 
     chunks = table.column(name).chunks
@@ -133,11 +147,11 @@ def _column(table: pa.Table, name: str) -> Any:  # noqa: ANN401 - pyarrow has no
 def _labels(table: pa.Table, name: str, kind: Kind) -> tuple[IntArray, IntArray]:
     if not table.num_rows:
         return np.zeros(0, np.int32), np.zeros(1, np.int64)
-    column = _column(table, name)
+    column = column_of(table, name)
     if kind not in _LISTS:
-        return column.to_numpy(zero_copy_only=True).copy(), np.arange(table.num_rows + 1)
-    starts = column.offsets.to_numpy().astype(np.int64)
-    return column.flatten().to_numpy(zero_copy_only=True).copy(), starts - starts[0]
+        return values_of(column), np.arange(table.num_rows + 1)
+    starts = values_of(column.offsets).astype(np.int64)
+    return values_of(column.flatten()), starts - starts[0]
 
 
 def _log_probs(table: pa.Table, kind: Kind, gold: IntArray, n_labels: int) -> FloatArray | None:
@@ -146,17 +160,17 @@ def _log_probs(table: pa.Table, kind: Kind, gold: IntArray, n_labels: int) -> Fl
     shape = gold.shape if kind is Kind.MULTILABEL else (*gold.shape, n_labels)
     if not table.num_rows:
         return np.zeros(shape, np.float32)
-    flat = _column(table, "log_probs").flatten().to_numpy(zero_copy_only=True)
+    flat = values_of(column_of(table, "log_probs").flatten())
     if flat.size != np.prod(shape):
         raise ValueError(f"log_probs holds {flat.size} values, wanted the shape {shape}.")
-    array: FloatArray = flat.reshape(shape).copy()
+    array: FloatArray = flat.reshape(shape)
     return array
 
 
 def _outcomes(table: pa.Table) -> tuple[Outcome, ...]:
     if not table.num_rows:
         return ()
-    column = _column(table, "outcome").dictionary_encode()
+    column = column_of(table, "outcome").dictionary_encode()
     known = [Outcome(value) for value in column.dictionary.to_pylist()]
-    codes = column.indices.to_numpy().tolist()
+    codes = values_of(column.indices).tolist()
     return tuple(map(known.__getitem__, codes))

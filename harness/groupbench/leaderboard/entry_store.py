@@ -183,10 +183,10 @@ def _read_table(path: Path) -> Iterator[tuple[CellId, Predictions]]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from groupbench.predictions_table import from_table
+    from groupbench.predictions_table import column_of, from_table, values_of
 
     whole = pq.read_table(path, use_threads=False).combine_chunks()
-    cells = np.stack([whole.column(name).to_numpy() for name in ("seed", "draw")], axis=1)
+    cells = np.stack([values_of(column_of(whole, name)) for name in ("seed", "draw")], axis=1)
     bare = whole.drop_columns(["seed", "draw"])
     starts = np.flatnonzero(np.r_[True, (cells[1:] != cells[:-1]).any(axis=1)])
     for start, stop in zip(starts, [*starts[1:], len(cells)], strict=True):

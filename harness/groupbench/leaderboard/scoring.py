@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,9 +72,7 @@ class Judged:
         Which examples were right is not known, so entries cannot be paired on this task: the draws
         of each ``name`` are independent of all others', which makes tests weaker, never stronger.
         """
-        from scipy.special import ndtri
-
-        steps = ndtri((np.arange(n_draws) + 0.5) / n_draws)
+        steps = [NormalDist().inv_cdf((draw + 0.5) / n_draws) for draw in range(n_draws)]
         shuffled = np.random.default_rng(int(digest(name)[:8], 16)).permutation(steps)
         return cls(
             score=document["score"],

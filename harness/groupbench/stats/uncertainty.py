@@ -27,7 +27,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from groupbench.stats.student import normal_quantile, t_quantile
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from groupbench.predictions import FloatArray
 
 ALPHA = 0.05
@@ -35,6 +39,8 @@ _Z = 1.959963984540054
 """Two-sided 5 % of a normal."""
 _TINY = 1e-24
 """Variances below are the rounding of equal numbers."""
+_SMALLEST = 2.0**-60
+"""The smallest p-value that is told from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +71,15 @@ class Estimate:
 
     def half(self, alpha: float = ALPHA) -> float:
         """Return the half-width of the symmetric interval of level ``1 - alpha``."""
-        from scipy.special import ndtri, stdtrit
+        return math.sqrt(self._half_squared(alpha))
 
-        upper = 1 - alpha / 2
-        z = _Z if alpha == ALPHA else float(ndtri(upper))
+    def _half_squared(self, alpha: float) -> float:
+        z = _Z if alpha == ALPHA else normal_quantile(alpha)
         alone = max(0.0, self.examples - sum(part.counted_twice for part in self.parts))
         square = z * z * alone
         for part in self.parts:
-            square += float(stdtrit(part.dof, upper)) ** 2 * part.variance
-        return math.sqrt(max(square, z * z * self.examples))
+            square += t_quantile(alpha, part.dof) ** 2 * part.variance
+        return max(square, z * z * self.examples)
 
     @property
     def std_error(self) -> float:
@@ -87,14 +93,38 @@ class Estimate:
 
     def p_value(self) -> float:
         """Return the two-sided p-value against 0: the level whose interval just reaches 0."""
-        distance = abs(self.mean)
-        if distance <= math.sqrt(_TINY):
+        square = self.mean**2
+        if square <= _TINY:
             return 1.0
-        low, high = -60.0, 0.0  # log2 of the p-value
-        for _ in range(40):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.half(2.0**middle) > distance else (low, middle)
-        return float(2.0**high)
+        if self._half_squared(_SMALLEST) <= square:
+            return _SMALLEST
+        # Logarithms make it nearly a line, for normal and for Student's tails.
+        unit = max(self.examples + sum(part.variance for part in self.parts), _TINY)
+        sought = math.log1p(square / unit)
+        log2 = falling_root(
+            lambda log2: math.log1p(self._half_squared(2.0**log2) / unit) - sought,
+            math.log2(_SMALLEST),
+            0.0,
+        )
+        return float(2.0**log2)
+
+
+def falling_root(of: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a falling function is 0 between ``low`` and ``high`` (Illinois method)."""
+    at_low, at_high = of(low), of(high)
+    last = math.nan
+    for _ in range(100):
+        middle = (low * at_high - high * at_low) / (at_high - at_low)
+        value = of(middle)
+        if abs(middle - last) < 1e-10 or value == 0:  # noqa: PLR2004 - of the exponent of 2
+            return middle
+        # A bound that stays twice counts half, or the other would creep.
+        if value > 0:
+            low, at_low, at_high = middle, value, at_high / (2 if last == low else 1)
+        else:
+            high, at_high, at_low = middle, value, at_low / (2 if last == high else 1)
+        last = middle
+    return last
 
 
 def part_of(scores: FloatArray, replicates: FloatArray) -> tuple[Part, ...]:
