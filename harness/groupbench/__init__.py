@@ -48,17 +48,8 @@ if TYPE_CHECKING:
     )
     from groupbench.settings import Spec
     from groupbench.store import Store
-    from groupbench.task import (
-        DataClass,
-        Example,
-        Kind,
-        Loader,
-        Planted,
-        Split,
-        Suite,
-        SuiteSpec,
-        Task,
-    )
+    from groupbench.suite import Suite, SuiteSpec
+    from groupbench.task import DataClass, Example, Kind, Loader, Planted, Split, Task
     from groupbench.variants import Blank, Fold, Variant
     from groupbench.workbench import FitEvidence, Workbench
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group, Grouping, GroupingStrategy, Plan, PlannedFits
     from groupbench.runner import Probe, Runner
     from groupbench.schedule import Scheduler
-    from groupbench.task import Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Task
     from groupbench.variants import Variant
 
 

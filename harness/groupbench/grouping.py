@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from groupbench.runner import Probe
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.variants import Variant
     from groupbench.workbench import Workbench
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from groupbench.metrics import Metric
     from groupbench.run import RunFinished, RunStarted
     from groupbench.runner import Runner
-    from groupbench.task import SuiteSpec, Task
+    from groupbench.suite import SuiteSpec
+    from groupbench.task import Task
 
 hookspec = pluggy.HookspecMarker("groupbench")
 hookimpl = pluggy.HookimplMarker("groupbench")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from groupbench.experiment import Allow
     from groupbench.runner import Runner
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 
 def refusal(suite: Suite, runner: Runner, allowed: Iterable[Allow]) -> str | None:

@@ -10,7 +10,7 @@ from groupbench.errors import ExperimentError, UnknownNameError
 from groupbench.keys import RunnerIdentity
 from groupbench.metrics import MetricOptions, demand_fit
 from groupbench.settings import Spec, label
-from groupbench.task import Suite
+from groupbench.suite import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.grouping import Group
     from groupbench.predictions import Output
-    from groupbench.task import Example, Split, Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Example, Split, Task
 
 Arrays: TypeAlias = "Mapping[str, np.typing.NDArray[Any]]"
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 from groupbench.errors import StoreError
 from groupbench.execute import Ending, Job, Work
 from groupbench.fits import Fit
-from groupbench.task import Split, Suite
+from groupbench.suite import Suite
+from groupbench.task import Split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

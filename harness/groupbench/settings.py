@@ -103,7 +103,10 @@ def settings_of(instance: object) -> dict[str, Any]:
 
 
 def label(instance: Any) -> str:  # noqa: ANN401 - any configurable thing
-    """Return the spec that makes ``instance``: its name, and the settings that are not defaults."""
+    """Return the spec that makes ``instance``: its name, and the settings that are not defaults.
+
+    A field with ``metadata={"in_label": True}`` is always there: the model of a runner, say.
+    """
     changed = []
     for f in fields(instance):
         value = getattr(instance, f.name)
@@ -112,7 +115,8 @@ def label(instance: Any) -> str:  # noqa: ANN401 - any configurable thing
             if f.default is not MISSING
             else (f.default_factory() if f.default_factory is not MISSING else MISSING)
         )
-        if f.init and f.name != "draw" and value != default:
+        telling = value != default or f.metadata.get("in_label", False)
+        if f.init and f.name != "draw" and telling:
             changed.append(f"{f.name}={_written(value)}")
     return f"{instance.name}:{','.join(changed)}" if changed else str(instance.name)
 

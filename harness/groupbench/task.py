@@ -1,4 +1,4 @@
-"""Tasks, their examples, and suites of them."""
+"""Tasks and their examples."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from groupbench.canonical import digest_bytes
-from groupbench.errors import CardError, DataError, HeldBackError, UnknownNameError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from groupbench.errors import CardError, DataError, HeldBackError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """What the name of a task, suite, strategy or runner looks like."""
@@ -258,50 +255,3 @@ class _HeldBack:
         return _WithoutTest(
             {split: rows for split, rows in self._load().items() if split is not Split.TEST}
         )
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A named list of tasks."""
-
-    name: str
-    tasks: tuple[Task, ...]
-    note: str = ""
-    """A line that every leaderboard of this suite shows."""
-
-    def __post_init__(self) -> None:
-        names = [task.name for task in self.tasks]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise CardError(f"Suite {self.name}: two tasks are named {', '.join(twice)}.")
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __getitem__(self, name: str) -> Task:
-        for task in self.tasks:
-            if task.name == name:
-                return task
-        raise UnknownNameError("task", name, self.names)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The tasks' names, in the suite's order."""
-        return tuple(task.name for task in self.tasks)
-
-    def blinded(self) -> Suite:
-        """Return this suite as strategies see it: no planted truth, no test split."""
-        return replace(self, tasks=tuple(task.blinded() for task in self.tasks))
-
-
-class SuiteSpec(Protocol):
-    """A suite that a plugin offers: a frozen dataclass whose fields are its settings."""
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-
-    def build(self) -> Suite:
-        """Return the suite. Data are loaded later, when a task is asked for them."""
-        ...

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group, Grouping, Plan
     from groupbench.predictions import Predictions
     from groupbench.runner import Arrays, Costs, Probe
-    from groupbench.task import Split, Suite
+    from groupbench.suite import Suite
+    from groupbench.task import Split
     from groupbench.variants import Variant
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from groupbench.errors import GroupbenchError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.grouping import Group
     from groupbench.runner import FitRequest, FitResult, TrainableModel
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench_encoder.devices import Device
 
 PROCESS_BYTES = 700_000_000
@@ -46,7 +46,7 @@ class EncoderRunner:
         "groupbench.information",
     )
 
-    model: str = "all-MiniLM-L6-v2"
+    model: str = field(default="all-MiniLM-L6-v2", metadata={"in_label": True})
     """A preset, a folder, or a hub id (REVISION may follow: id@REVISION)."""
     revision: str = ""
     """The hub revision; empty: main."""
@@ -111,23 +111,23 @@ class EncoderRunner:
 
     def __post_init__(self) -> None:
         at_least_1 = ("epochs", "steps", "batch_size", "lora_r", "threads")
-        for field, lowest in {
+        for name, lowest in {
             **dict.fromkeys(at_least_1, 1),
             **dict.fromkeys(("cap", "freeze_layers", "patience", "evaluations", "stride"), 0),
             **dict.fromkeys(("weight_decay", "clip", "warmup", "dropout", "lora_dropout"), 0),
             "max_length": 8,
         }.items():
-            value = getattr(self, field)
+            value = getattr(self, name)
             if value is not None and value < lowest:
-                raise ValueError(f"{field} = {value} must be at least {lowest}")
-        for field in ("warmup", "dropout", "lora_dropout"):
-            value = getattr(self, field)
+                raise ValueError(f"{name} = {value} must be at least {lowest}")
+        for name in ("warmup", "dropout", "lora_dropout"):
+            value = getattr(self, name)
             if value is not None and value >= 1:
-                raise ValueError(f"{field} = {value} must be below 1")
-        for field in ("lr", "temperature", "lora_alpha"):
-            value = getattr(self, field)
+                raise ValueError(f"{name} = {value} must be below 1")
+        for name in ("lr", "temperature", "lora_alpha"):
+            value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ValueError(f"{field} = {value} must be above 0")
+                raise ValueError(f"{name} = {value} must be above 0")
         if not self.model.strip():
             raise ValueError("model is empty: name a preset, a folder or a hub id")
         if self.tuning == "lora" and (self.freeze != "none" or self.freeze_layers):

@@ -13,7 +13,7 @@ from groupbench.errors import GroupingError
 from groupbench.grouping import Group, Grouping, Plan
 
 if TYPE_CHECKING:
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
 
 

@@ -12,7 +12,8 @@ from groupbench.grouping import Grouping, Plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from groupbench.task import Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Task
     from groupbench.workbench import Workbench
 
 

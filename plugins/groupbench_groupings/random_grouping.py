@@ -11,7 +11,7 @@ from groupbench.grouping import Group, Grouping, Plan
 from groupbench_groupings.partitions import random_partition
 
 if TYPE_CHECKING:
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
 
 

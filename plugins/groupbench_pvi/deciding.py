@@ -20,7 +20,7 @@ from groupbench.search import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench_pvi.pairs import Comparison
 
 

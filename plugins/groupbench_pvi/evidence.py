@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from groupbench.grouping import Group
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench_pvi.measurement import TaskInformation
     from groupbench_pvi.pairs import Comparing, Comparison, Pair
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from groupbench.predictions import FloatArray, Predictions
-    from groupbench.task import Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Task
     from groupbench.variants import Variant
     from groupbench.workbench import FitEvidence, Workbench
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from groupbench.information import Pointwise
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
     from groupbench_pvi.measurement import TaskInformation
     from groupbench_pvi.pairs import Comparison

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from groupbench.grouping import Grouping, Plan
 
 if TYPE_CHECKING:
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
     from groupbench_pvi.measurement import Measuring
     from groupbench_pvi.pairs import Comparing

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from groupbench.predictions import Predictions
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
     from groupbench_pvi.measurement import Measured, TaskInformation
     from groupbench_pvi.strategy import Pvi

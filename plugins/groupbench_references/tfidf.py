@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.grouping import Group
     from groupbench.runner import FitRequest
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from groupbench_tasks.calibration.suites import Calibration, CalibrationAgree
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from groupbench.task import SuiteSpec, Task
+    from groupbench.suite import SuiteSpec
+    from groupbench.task import Task
 
 
 @hookimpl

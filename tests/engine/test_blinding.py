@@ -17,7 +17,7 @@ from groupbench_references.majority import MajorityRunner
 from groupbench_tasks.calibration.suites import Calibration
 
 if TYPE_CHECKING:
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from groupbench.grouping import Group, Grouping, Plan
 from groupbench.metrics import AdditiveMetric
 from groupbench.predictions import Output
 from groupbench.runner import Costs, FitRequest, FitResult, Place, Resources
-from groupbench.task import Example, Kind, Split, Suite
+from groupbench.task import Example, Kind, Split
 from groupbench.testing import checks, metric, runner, strategy
 from groupbench.testing.checks import (
     Check,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.metrics import MetricTask
     from groupbench.predictions import FloatArray, IntArray, Predictions
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
 
 CLOCK = itertools.count()

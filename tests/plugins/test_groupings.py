@@ -16,7 +16,8 @@ from scipy.stats import chisquare
 from groupbench.errors import GroupingError, SettingError
 from groupbench.grouping import Group, Grouping, GroupingStrategy, Plan, PlannedFits
 from groupbench.settings import configure
-from groupbench.task import Kind, Suite
+from groupbench.suite import Suite
+from groupbench.task import Kind
 from groupbench.testing.pytest_helper import parametrize_with_checks
 from groupbench.testing.toy import ToyWorkbench, toy_suite, toy_task
 from groupbench_groupings.ends import All, Single

@@ -14,7 +14,8 @@ from groupbench.errors import DataError, SettingError
 from groupbench.grouping import Group, Grouping
 from groupbench.search import adjusted_rand_index
 from groupbench.settings import configure, describe
-from groupbench.task import Kind, Split, Suite, Task
+from groupbench.suite import Suite
+from groupbench.task import Kind, Split, Task
 from groupbench.variants import Blank, Fold
 from groupbench_pvi.strategy import Pvi, PviPaper
 

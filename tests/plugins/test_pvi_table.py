@@ -11,7 +11,8 @@ from pvi_bench import Bench, noisy_task
 from rich.console import Console
 
 from groupbench.errors import StoreError
-from groupbench.task import Kind, Suite
+from groupbench.suite import Suite
+from groupbench.task import Kind
 from groupbench_pvi.measurement import measure
 from groupbench_pvi.strategy import Pvi
 from groupbench_pvi.table import check_writable, pvi_document, render, write_examples

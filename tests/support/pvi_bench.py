@@ -9,7 +9,7 @@ import numpy as np
 
 from groupbench.predictions import Output, Predictions, gold_array
 from groupbench.runner import Arrays, Costs, Probe
-from groupbench.task import Example, Kind, Materialised, Split, Suite, Task
+from groupbench.task import Example, Kind, Materialised, Split, Task
 from groupbench.variants import Blank, Variant
 from groupbench_pvi.measurement import BlankFold
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from groupbench.grouping import Group, Grouping, Plan
+    from groupbench.suite import Suite
 
 LogProbs = np.typing.NDArray[Any]
 

@@ -39,7 +39,7 @@ from groupbench_tasks.calibration.suites import Calibration, CalibrationAgree
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from groupbench.predictions import IntArray
-    from groupbench.task import Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Task
 
 
 @dataclass(frozen=True, slots=True)

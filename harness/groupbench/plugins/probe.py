@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from groupbench.canonical import Json
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from groupbench.metrics import Metric
     from groupbench.plugins.loading import Loaded
     from groupbench.runner import Runner
-    from groupbench.task import Suite, Task
+    from groupbench.suite import Suite
+    from groupbench.task import Task
 
 
 @dataclass(eq=False)

@@ -14,7 +14,8 @@ from groupbench.leaderboard import Leaderboard
 from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.metrics import AdditiveMetric
 from groupbench.predictions import NO_ANSWER, Outcome, Output, Predictions, gold_array
-from groupbench.task import DataClass, Example, Kind, Materialised, Split, Suite, Task
+from groupbench.suite import Suite
+from groupbench.task import DataClass, Example, Kind, Materialised, Split, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

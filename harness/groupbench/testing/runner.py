@@ -10,7 +10,8 @@ import numpy as np
 from groupbench.grouping import Group
 from groupbench.predictions import Predictions
 from groupbench.runner import Place, Resources
-from groupbench.task import Example, Kind, Split, Suite, Task
+from groupbench.suite import Suite
+from groupbench.task import Example, Kind, Split, Task
 from groupbench.testing.checks import (
     Check,
     check_imports_nothing_heavy,

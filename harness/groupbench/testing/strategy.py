@@ -20,7 +20,7 @@ from groupbench.testing.toy import ToyWorkbench, toy_suite
 
 if TYPE_CHECKING:
     from groupbench.grouping import GroupingStrategy
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
 
 
 def check_serves_each_task_once(strategy: GroupingStrategy) -> None:

@@ -13,7 +13,8 @@ from groupbench.execute import without_leaks
 from groupbench.grouping import Grouping, Plan
 from groupbench.predictions import Output, Predictions, gold_array
 from groupbench.runner import Costs, FitRequest
-from groupbench.task import Example, Kind, Materialised, Planted, Split, Suite, Task
+from groupbench.suite import Suite
+from groupbench.task import Example, Kind, Materialised, Planted, Split, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from groupbench.execute import without_leaks
 from groupbench.grouping import Group
 from groupbench.predictions import Predictions
 from groupbench.runner import FitRequest
-from groupbench.task import Example, Kind, Materialised, Split, Suite
+from groupbench.task import Example, Kind, Materialised, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from groupbench.grouping import Grouping, GroupingStrategy, Plan
     from groupbench.runner import Arrays, Costs, FitResult, Probe, Runner
+    from groupbench.suite import Suite
     from groupbench.task import Task
     from groupbench.variants import Variant
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from groupbench.task import DataClass, Suite, Task
+from groupbench.suite import Suite
+from groupbench.task import DataClass, Task
 from groupbench_tasks.calibration.design import AGREE, CALIBRATION, METRICS
 from groupbench_tasks.calibration.truth import planted
 from groupbench_tasks.calibration.world import world_of

@@ -9,7 +9,7 @@ from groupbench.grouping import Group, Grouping, Plan, PlannedFits
 from groupbench.task import Split
 
 if TYPE_CHECKING:
-    from groupbench.task import Suite
+    from groupbench.suite import Suite
     from groupbench.workbench import Workbench
 
 

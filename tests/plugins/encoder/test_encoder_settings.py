@@ -6,18 +6,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from groupbench.errors import SettingError
 from groupbench.grouping import Group
 from groupbench.settings import Spec, configure, describe
-from groupbench.task import Suite, Task
+from groupbench.suite import Suite
 from groupbench_encoder import devices, weights
 from groupbench_encoder.devices import Device, Machine
 from groupbench_encoder.presets import PRESETS
 from groupbench_encoder.runner import EncoderRunner
 from groupbench_encoder.weights import MissingWeightsError, Model
+
+if TYPE_CHECKING:
+    from groupbench.task import Task
 
 
 @pytest.fixture
