@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import platform
 import subprocess
@@ -25,6 +26,7 @@ import msgspec
 import numpy as np
 
 from groupbench.settings import configure
+from groupbench.stats.student import t_quantile
 from groupbench.task import Split
 from groupbench_encoder.runner import EncoderRunner
 from groupbench_pvi.strategy import Pvi
@@ -35,6 +37,7 @@ from groupbench_tasks.calibration.recovery import (
     CLASS,
     DOMAIN,
     FAMILY,
+    SINGLE,
     InProcess,
     Recovery,
     accuracy_of,
@@ -47,6 +50,9 @@ from groupbench_tasks.calibration.suites import Calibration, CalibrationAgree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from groupbench.suite import Suite
+    from groupbench.task import Planted
 
 HERE = Path(__file__).parent
 KEPT = HERE / "calibration"
@@ -89,7 +95,7 @@ def measure_world(asked: Asked) -> World:
     suite = SUITES[asked.suite](asked.world).build()
     rng = np.random.default_rng(asked.world)
     groupings = {
-        **{by: partition(suite, by) for by in asked.groupings},
+        **{by: decisive(suite, by) for by in asked.groupings},
         **{f"random-{i}": random_partition(suite, N_GROUPS, rng) for i in range(asked.n_randoms)},
     }
     neural = measure(suite, runner_of(asked.model), asked.world, groupings, Pvi())
@@ -106,6 +112,20 @@ def measure_world(asked: Asked) -> World:
         commit=commit(),
         settings=SETTINGS[asked.model],
     )
+
+
+def decisive(suite: Suite, by: str) -> list[list[str]]:
+    """Return the groups that a bound reads: of the difficulty classes, that of the hidden tasks."""
+    groups = partition(suite, by)
+    hidden = {task.name for task in suite if task.planted and is_hidden(task.planted)}
+    if by != CLASS or not hidden:
+        return groups
+    return [group for group in groups if hidden & set(group)]
+
+
+def is_hidden(planted: Planted) -> bool:
+    """Return whether a task's V-information is 0 without its family."""
+    return planted.difficulty_class == "hidden"
 
 
 def runner_of(model: str) -> EncoderRunner:
@@ -163,11 +183,13 @@ def table(suite: str, model: str, worlds: Sequence[World]) -> str:
     for name in found[0].accuracy:
         if not all(name in f.accuracy for f in found):
             continue
-        averages = [f.average(name) for f in found]
+        whole = all(set(f.accuracy[name]) == set(f.planted_bits) for f in found)
+        averages = [f.average(name) for f in found] if whole else []
         spread = f" ({stdev(averages):.3f})" if len(averages) > 1 else ""
+        middle = f"{mean(averages):.3f}{spread}" if averages else "-"
         hidden = [f.average(name, f.hidden) for f in found if f.hidden]
         lines.append(
-            f"| {name} | {' '.join(f'{a:.3f}' for a in averages)} | {mean(averages):.3f}{spread} | "
+            f"| {name} | {' '.join(f'{a:.3f}' for a in averages) or '-'} | {middle} | "
             f"{f'{mean(hidden):.3f}' if hidden else '-'} | "
             f"{mean(f.seconds[name] for f in found):.0f} |"
         )
@@ -218,6 +240,7 @@ def verdicts(worlds: Sequence[World]) -> list[str]:
         lacking = [str(w.neural.seed) for w in worlds if w not in able]
         said += [f"not measured: worlds {', '.join(lacking)}"] if lacking else []
         lines.append(f"- {name}: {held} of {len(able)}" + (f" ({'; '.join(said)})" if said else ""))
+    lines += leads([w.neural for w in worlds])
     whole = [w.neural for w in worlds if ALL in w.neural.accuracy and w.neural.hidden]
     if whole:
         said = bounds.transfer_in_the_mean(whole)
@@ -225,6 +248,27 @@ def verdicts(worlds: Sequence[World]) -> list[str]:
             f"- 3. families above one model of all, in the mean of {len(whole)}: "
             f"{'; '.join(said) or 'holds'}"
         )
+    return lines
+
+
+def leads(found: Sequence[Recovery]) -> list[str]:
+    """Return by how much families lead, with the 95 % interval over worlds (Student's t)."""
+    lines = []
+    for what, others in (
+        ("single-task learners", [SINGLE]),
+        ("random groups of the same sizes", [f"random-{i}" for i in range(100)]),
+    ):
+        gaps = [
+            f.average(FAMILY) - mean(f.average(name) for name in others if name in f.accuracy)
+            for f in found
+            if FAMILY in f.accuracy and set(others) & set(f.accuracy)
+        ]
+        if len(gaps) > 1:
+            half = t_quantile(0.05, len(gaps) - 1) * stdev(gaps) / math.sqrt(len(gaps))
+            lines.append(
+                f"- families lead {what} by {mean(gaps):+.3f} +-{half:.3f} over {len(gaps)} worlds "
+                f"(least {min(gaps):+.3f})"
+            )
     return lines
 
 
