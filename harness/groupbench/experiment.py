@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import ExperimentError
 from groupbench.settings import Spec
+from groupbench.task import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,8 @@ class Experiment:
 
     suite: str | None = None
     tasks: tuple[str, ...] = ()
+    name: str = "chosen"
+    """What the suite of ``tasks`` is called."""
     tasks_dirs: tuple[str, ...] = ()
     groupings: tuple[Spec, ...] = ()
     runners: tuple[RunnerChoice, ...] = ()
@@ -75,6 +78,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.suite is not None and self.tasks:
             raise ExperimentError(f"{self.source}: give either suite or tasks, not both.")
+        if not NAME.fullmatch(self.name):
+            raise ExperimentError(f"{self.source}: name = {self.name!r} must match {NAME.pattern}.")
         if not self.seeds:
             raise ExperimentError(f"{self.source}: seeds is empty; give at least one, e.g. [0].")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
@@ -113,11 +118,12 @@ def load_experiment(path: Path) -> Experiment:
             f"{path}: schema = {schema!r} is not {SCHEMA!r}, the one this version reads."
         )
     where = str(path)
-    known = {"grouping", "runner", "suite", "tasks", "tasks_dirs", "seeds", "baseline"}
+    known = {"grouping", "runner", "suite", "tasks", "name", "tasks_dirs", "seeds", "baseline"}
     _check_keys(where, document, known | {"limits", "caps", "allow", "executor"})
     return Experiment(
         suite=_get(where, document, "suite", str, None),
         tasks=_texts(where, document, "tasks"),
+        name=_get(where, document, "name", str, "chosen"),
         tasks_dirs=tuple(
             str((path.parent / folder).resolve())
             for folder in _texts(where, document, "tasks_dirs")

@@ -125,7 +125,7 @@ def resolve_suite(experiment: Experiment, plugins: Plugins) -> Suite:
                 f"{experiment.source}: task {', '.join(sorted(twice))} is named twice."
             )
         tasks = tuple(plugins.task(name) for name in experiment.tasks)
-        suite = Suite("chosen", tasks)
+        suite = Suite(experiment.name, tasks)
     else:
         suite = plugins.suite(Spec.parse(experiment.suite or DEFAULT_SUITE))
     caps = experiment.caps

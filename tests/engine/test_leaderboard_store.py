@@ -11,7 +11,8 @@ import pytest
 from groupbench.cell import Spent, Status
 from groupbench.errors import StoreError
 from groupbench.leaderboard import Leaderboard
-from groupbench.leaderboard.boards import read_board
+from groupbench.leaderboard.boards import Board, read_board
+from groupbench.leaderboard.committed import update
 from groupbench.leaderboard.entry_store import publish, read_entry, write_entry
 from groupbench.leaderboard.facts import SuiteFacts
 from groupbench.predictions import Outcome
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from groupbench.cell import Entry
+    from groupbench.metrics import Metric
 
 
 def closed_desk() -> Desk:
@@ -201,3 +203,29 @@ def test_suites_that_disagree_are_refused() -> None:
         SuiteFacts.agreed([one, foreign])
     with pytest.raises(StoreError, match="holds no entries"):
         SuiteFacts.agreed([], where="leaderboards/x")
+
+
+def test_a_result_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    desk, folder = Desk(), tmp_path / "board"
+    folder.mkdir()
+    (folder / "experiment.toml").write_text('suite = "calibration"\n')
+    old, new = desk.entry("single", 0.7), desk.entry("single", 0.8)
+    new = replace(new, key="f" * len(new.key))
+    for entry, added, superseded in ((old, 1, 0), (new, 1, 1)):
+        store = Store.open(folder)
+        done = update(folder, store, Board(desk.facts, (entry,), "single", {}), metric)
+        assert (len(done.added), len(done.superseded)) == (added, superseded)
+        assert [record.key for record in store.records("entries")] == [entry.key]
+
+
+def test_unfinished_entries_are_not_published(tmp_path: Path) -> None:
+    desk = Desk()
+    (tmp_path / "experiment.toml").write_text('suite = "calibration"\n')
+    entries = tuple(some_entries(desk))
+    done = update(tmp_path, Store.open(tmp_path), Board(desk.facts, entries, "single", {}), metric)
+    assert set(done.left_out) == {"all/encoder", "tag/encoder"}
+    assert len(done.added) == len(entries) - 2
+
+
+def metric(_name: str) -> Metric:
+    return ShareRight()
