@@ -66,15 +66,15 @@ def summary_row(information: TaskInformation) -> dict[str, Any]:
         "task": row["task"],
         "n": row["n"],
         "mean": row["v_information_bits"],
-        "std_error": row["std_error_bits"],
         "ci": row["ci"],
+        "flags": row["flags"],
+        "std_error": row["std_error_bits"],
         "sd": row["sd_bits"],
         "sd_between_seeds": row["sd_between_seeds_bits"],
         "label_entropy": row["label_entropy_bits"],
         "normalised": row["normalised"],
         "temperature": sum(temperatures) / len(temperatures),
         "n_clusters": row.get("n_clusters"),
-        "flags": row["flags"],
     }
 
 
@@ -105,16 +105,16 @@ def pair_row(pair: Pair, effect: str) -> dict[str, Any]:
         {
             "a": pair.a,
             "b": pair.b,
+            "verdict": str(pair.verdict),
             "difference": pair.means.difference,
             "ci": list(pair.interval),
+            "power": pair.power,
             "p": pair.p,
             "p_adjusted": pair.p_adjusted,
             "p_welch": pair.p_equal,
             "p_tost": pair.p_equivalent,
             "effect": effects[effect],
             "accepted": pair.accepted,
-            "verdict": str(pair.verdict),
-            "power": pair.power,
             "detectable": pair.detectable,
         }
     )

@@ -1,7 +1,7 @@
 """A proposed grouping and its evidence, for the terminal.
 
 Evidence is whatever JSON the strategy gave: lists of objects become tables, ``affinity`` a matrix,
-the rest lines. Nothing here knows a strategy.
+the rest lines. Nothing here knows a strategy: it puts what matters most into its first columns.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from groupbench.report import text as safe
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.console import Group as Stack
-    from rich.console import RenderableType
     from rich.table import Table
+
+WIDEST = 24
+"""Columns of text wider than this are folded before a column is left out."""
 
 
 def grouping_text(document: Mapping[str, Any]) -> Stack:
@@ -45,7 +49,7 @@ def _shown(name: str, value: Any) -> list[RenderableType]:  # noqa: ANN401 - JSO
         return [_matrix(value)]
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         if all(isinstance(row, Mapping) for row in value):
-            return [_table(title, value)]
+            return [Rows(title, value)]
         return [_plain(f"{title}: {', '.join(map(_cell, value))}")]
     if isinstance(value, Mapping):
         inner = "; ".join(f"{key.replace('_', ' ')} {_cell(item)}" for key, item in value.items())
@@ -53,23 +57,50 @@ def _shown(name: str, value: Any) -> list[RenderableType]:  # noqa: ANN401 - JSO
     return [_plain(f"{title}: {_cell(value)}")]
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    from rich import box
-    from rich.table import Table
+class Rows:
+    """Objects as a table with as many columns as the terminal holds; the first come first."""
 
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns = [c for c in columns if any(row.get(c) not in (None, [], {}) for row in rows)]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in columns:
-        numbers = all(not isinstance(row.get(column), str) for row in rows)
-        table.add_column(
-            _plain(column.replace("_", " ")),
-            justify="right" if numbers else "left",
-            overflow="fold",
+    def __init__(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns = dict.fromkeys(key for row in rows for key in row)
+        self.title = title
+        self.rows = rows
+        self.columns = [c for c in columns if any(row.get(c) not in (None, [], {}) for row in rows)]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table, and a line that names the columns that are not in it."""
+        from rich import box
+        from rich.table import Table
+
+        shown = self._fitting(options.max_width)
+        table = Table(
+            title=self.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
         )
-    for row in rows:
-        table.add_row(*(_plain(_cell(row.get(column))) for column in columns))
-    return table
+        for column in shown:
+            numbers = not any(_is_text(row.get(column)) for row in self.rows)
+            table.add_column(
+                _plain(column.replace("_", " ")),
+                justify="right" if numbers else "left",
+                overflow="fold",
+            )
+        for row in self.rows:
+            table.add_row(*(_plain(_cell(row.get(column))) for column in shown))
+        yield table
+        if hidden := [c.replace("_", " ") for c in self.columns if c not in shown]:
+            yield _plain(f"Not shown here, but in --json: {', '.join(hidden)}.")
+
+    def _fitting(self, width: int) -> list[str]:
+        left, shown = width - 2, []
+        for column in self.columns:
+            cells = [column.replace("_", " "), *(_cell(row.get(column)) for row in self.rows)]
+            left -= min(max(map(cell_len, cells)), WIDEST) + 2  # a space and the divider
+            if left < 0 and len(shown) > 1:
+                break
+            shown.append(column)
+        return shown
+
+
+def _is_text(value: Any) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(value, str) or (isinstance(value, list) and any(map(_is_text, value)))
 
 
 def _matrix(affinity: Mapping[str, Any]) -> Table:
