@@ -11,7 +11,7 @@ from groupbench_encoder.presets import Preset, preset_of
 from groupbench_encoder.weights import RANDOM, MissingWeightsError, Model, offline, weights_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from groupbench.canonical import Json
@@ -177,6 +177,12 @@ class EncoderRunner:
     def place(self) -> Place:
         """It trains in this process."""
         return Place.LOCAL
+
+    def example_steps(self, rows: Sequence[int]) -> int:
+        """Return how many training examples a fit on tasks of so many rows sees, as planned."""
+        if self.steps is not None:
+            return self.steps * self.batch_size
+        return sum(rows) * (self.epochs or self.preset.epochs)
 
     def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
         """Return what a fit needs: four copies of the weights, and the batch."""

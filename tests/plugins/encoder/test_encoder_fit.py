@@ -61,7 +61,7 @@ def test_all_kinds_are_learned_together_and_judged_on_every_split(
     course = result.training
     assert course["n_steps"] == course["n_steps_planned"] == 10 * 4 * 5
     assert len(course["loss_curve"]) >= 20  # type: ignore[arg-type] # a list
-    assert result.costs.example_steps == 10 * 4 * 160
+    assert result.costs.example_steps == TINY.example_steps([160] * 4) == 10 * 4 * 160
     assert result.costs.n_parameters > 70_000
     assert result.warnings == ()
 
