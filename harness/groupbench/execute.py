@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -21,7 +21,7 @@ from groupbench.runner import FitRequest, TaskInput
 from groupbench.task import Split, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from groupbench.canonical import Json
@@ -64,6 +64,10 @@ class Job:
     """The process is killed after this."""
     max_memory_bytes: int | None = None
     """The process is killed when its resident memory passes this."""
+    service: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The address of the runner's service."""
+    max_usd: float | None = None
+    """What the fit may spend."""
 
 
 class Ending(StrEnum):
@@ -72,6 +76,8 @@ class Ending(StrEnum):
     DONE = "done"
     RAISED = "raised"
     """The job raised an exception; ``message`` says which."""
+    REFUSED = "refused"
+    """It stopped itself before it passed a limit (`PolicyError`): nothing more should start."""
     OUT_OF_MEMORY = "out-of-memory"
     TIMED_OUT = "timed-out"
     DIED = "died"
@@ -169,6 +175,8 @@ def _request(job: Job, folder: Path) -> FitRequest:
         probes=job.probes,
         keep_weights=weights,
         batch_divisor=job.batch_divisor,
+        service=job.service,
+        max_usd=job.max_usd,
     )
 
 

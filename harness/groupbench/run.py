@@ -11,8 +11,9 @@ from groupbench.cell import Cell, Entry, Spent, Status
 from groupbench.errors import GroupbenchError
 from groupbench.execute import describe_failure
 from groupbench.grouping import Group, Grouping
+from groupbench.jobs import Limits
 from groupbench.policy import refusal
-from groupbench.schedule import Limits, Scheduler
+from groupbench.schedule import Scheduler
 from groupbench.task import Split
 
 if TYPE_CHECKING:

@@ -41,6 +41,8 @@ class Resources:
     gpus: float = 0
     memory_bytes: int = 0
     """0: not known."""
+    lane: str = ""
+    """Fits of one lane run one after the other: they share a server, a rate limit, a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class FitRequest:
     """2 after the fit ran out of memory: half the batch, gradients accumulated to the same one."""
     last_attempt: bool = False
     """A loss that stays at the prior is believed now, not raised as `Diverged`."""
+    service: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The address of the runner's service, as its `Service.start` returned it."""
+    max_usd: float | None = None
+    """What this fit may spend. Before it passes that it raises `PolicyError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +226,41 @@ class TrainableModel(Protocol):
 
     def mask(self, batch: Batch) -> torch.Tensor:
         """Return which positions are not padding, shape ``[len(batch), length]``."""
+        ...
+
+
+class Service(Protocol):
+    """What several fits of a run talk to, such as an inference server. It lives with the run."""
+
+    key: str
+    """What decides it, for people to read: services of equal keys are one."""
+    gpus: float
+    """GPUs that it holds. While it does, no fit that uses a GPU runs."""
+
+    def start(self, folder: Path) -> Mapping[str, str]:
+        """Start it, wait until it answers, and return its address for `FitRequest.service`.
+
+        Called in a thread. ``folder`` takes logs; it is removed when the run ends.
+
+        Raises:
+            GroupbenchError: it did not start; the message says why, with the end of its log.
+        """
+        ...
+
+    def alive(self) -> bool:
+        """Return whether it still runs."""
+        ...
+
+    def stop(self) -> None:
+        """Stop it and all that it started. Safe to call twice, and while it starts."""
+        ...
+
+
+class Served(Protocol):
+    """A runner whose fits talk to a service."""
+
+    def service(self) -> Service | None:
+        """Return the service, not yet started; ``None`` if the settings name one that runs."""
         ...
 
 

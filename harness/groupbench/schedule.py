@@ -9,36 +9,27 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from groupbench.errors import StoreError
-from groupbench.execute import Ending, Job, Work
+from groupbench.errors import GroupbenchError, StoreError
+from groupbench.execute import Ending
 from groupbench.fits import Fit
-from groupbench.suite import Suite
+from groupbench.jobs import commit, job_of, missing_probes, needs_of
+from groupbench.services import Services, service_key
 from groupbench.task import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from groupbench.execute import Executor, JobEnd, Session
+    from groupbench.execute import Executor, Job, JobEnd, Session
+    from groupbench.jobs import Limits
     from groupbench.keys import FitOrder
     from groupbench.report.progress import Progress
-    from groupbench.runner import Probe
     from groupbench.store import Draft, Store
 
 POLL_SECONDS = 0.2
 """How often a fit that another process computes is looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When to stop, and what one fit may take. ``None``: no limit."""
-
-    max_hours: float | None = None
-    max_usd: float | None = None
-    fit_minutes: float | None = None
-    fit_memory_gb: float | None = None
 
 
 @dataclass(eq=False)
@@ -69,6 +60,7 @@ class Scheduler:
     usd: float = 0.0
     """Spent by the fits that this run computed."""
     _session: Session | None = None
+    _services: Services | None = None
     _seconds_per_row: dict[str, float] = field(default_factory=dict)
     """Of the last fit of each runner."""
     _started: float = field(default_factory=time.monotonic)
@@ -85,11 +77,14 @@ class Scheduler:
         if self._session is not None:
             self._session.close()
             self._session = None
+        if self._services is not None:
+            self._services.close()
+            self._services = None
 
     def stored(self, order: FitOrder) -> Fit | None:
         """Return a fit with all its measurements if the store has them."""
         record = self.store.get("fits", order.key)
-        if record is None or self._missing_probes(order):
+        if record is None or missing_probes(self.store, order):
             return None
         if order.keep_weights and self.store.get("weights", order.key) is None:
             return None
@@ -142,6 +137,15 @@ class Scheduler:
             session = self._open(())
             if session.capacity() < 1:
                 return [*waiting, *queue[position:]]
+            try:
+                address = self._address(order, queue, running)
+            except GroupbenchError as problem:
+                self.failures[order.key] = str(problem)
+                self.progress.finished(order.label, 0.0, "failed", str(problem))
+                continue
+            if address is None:
+                waiting.append(order)
+                continue
             held = ExitStack()
             lock = self.store.lock("fits", order.key)
             if not lock.acquire(blocking=False):
@@ -155,7 +159,7 @@ class Scheduler:
                 self.progress.cached(order.label)
                 continue
             draft = held.enter_context(self.store.draft("fits", order.key))
-            job = self._job(order)
+            job = job_of(self.store, order, address, self.limits, self.usd)
             self.progress.started(order.label)
             running[order.key] = _Running(order, draft, held, job)
             session.submit(job, draft.folder)
@@ -170,6 +174,13 @@ class Scheduler:
     ) -> None:
         unit = running.pop(end.job.key)
         order = unit.order
+        if end.ending is Ending.RAISED and self._service_died(order):
+            unit.held.close()
+            queue.append(order)
+            return
+        if end.ending is Ending.REFUSED and self.stopped is None:
+            self.stopped = end.message
+            self.progress.note(f"{end.message} Nothing more is started.")
         again = self._retry(end, unit.job) if end.ending is not Ending.DONE else None
         if again is not None:
             self.progress.note(f"{order.label}: {end.message}; tried again")
@@ -187,7 +198,7 @@ class Scheduler:
                 self.progress.finished(order.label, end.seconds, "failed", end.message)
                 return
             try:
-                self._commit(unit, end)
+                commit(self.store, order, unit.draft, end)
             except (StoreError, OSError) as problem:
                 # The others may still fit on the disk; this one is lost and said to be.
                 self.failures[order.key] = str(problem)
@@ -214,40 +225,10 @@ class Scheduler:
 
     def _retry(self, end: JobEnd, job: Job) -> Job | None:
         """Return the job to try once more: half the batch if memory ran out, else as it was."""
-        if job.attempt > 1 or end.ending in {Ending.RAISED, Ending.TIMED_OUT}:
+        if job.attempt > 1 or end.ending in {Ending.RAISED, Ending.TIMED_OUT, Ending.REFUSED}:
             return None
         divisor = job.batch_divisor * (2 if end.ending is Ending.OUT_OF_MEMORY else 1)
         return replace(job, attempt=job.attempt + 1, batch_divisor=divisor)
-
-    def _commit(self, unit: _Running, end: JobEnd) -> None:
-        """Commit a fit; its measurements and weights first, so that the fit implies them."""
-        order, folder = unit.order, unit.draft.folder
-        for probe in order.probes:
-            if probe.acts_during_training:
-                continue
-            key = order.measurement_key(probe)
-            name = f"probe-{probe.name}.safetensors"
-            if self.store.get("measurements", key) is None:
-                with self.store.draft("measurements", key) as draft:
-                    (folder / name).replace(draft.folder / name)
-                    draft.commit({"fit": order.key, "probe": probe.name})
-            else:
-                (folder / name).unlink()
-        weights = folder / "weights"
-        if weights.is_dir():
-            with self.store.draft("weights", order.key) as draft:
-                weights.replace(draft.folder / "weights")
-                draft.commit({"fit": order.key})
-        if self.store.get("fits", order.key) is None:
-            unit.draft.commit(
-                {
-                    "ingredients": order.ingredients,
-                    "label": order.label,
-                    "seconds": round(end.seconds, 3),
-                    "peak_memory_bytes": end.peak_memory_bytes,
-                    "attempt": end.job.attempt,
-                }
-            )
 
     def _expected(self, order: FitOrder) -> float:
         """Return how long a fit may take, in no unit: rows, times what the runner took for one.
@@ -256,41 +237,29 @@ class Scheduler:
         """
         rate = self._seconds_per_row.get(order.identity.label)
         if rate is None:
-            suite = Suite("fit", order.tasks)
-            rate = 1e-11 * (1 + order.runner.resources(order.group, suite).memory_bytes)
+            rate = 1e-11 * (1 + needs_of(order).memory_bytes)
         return _n_rows(order) * rate
 
-    def _job(self, order: FitOrder) -> Job:
-        gigabyte = 1 << 30
-        minutes, memory = self.limits.fit_minutes, self.limits.fit_memory_gb
-        common: dict[str, Any] = {
-            "key": order.key,
-            "label": order.label,
-            "runner": order.runner,
-            "tasks": order.materialised(),
-            "seed": order.seed,
-            "resources": order.runner.resources(order.group, Suite("fit", order.tasks)),
-            "max_seconds": minutes * 60 if minutes is not None else None,
-            "max_memory_bytes": int(memory * gigabyte) if memory is not None else None,
-        }
-        kept = self.store.get("weights", order.key)
-        missing = self._missing_probes(order)
-        if (
-            kept is not None
-            and hasattr(order.runner, "restore")
-            and self.store.get("fits", order.key) is not None
-        ):
-            # Weights were kept: what is missing is measured without training again.
-            return Job(**common, work=Work.MEASURE, probes=missing, weights=kept.folder / "weights")
-        return Job(**common, probes=order.probes, keep_weights=order.keep_weights)
-
-    def _missing_probes(self, order: FitOrder) -> tuple[Probe, ...]:
-        return tuple(
-            probe
-            for probe in order.probes
-            if not probe.acts_during_training
-            and self.store.get("measurements", order.measurement_key(probe)) is None
+    def _address(
+        self, order: FitOrder, queue: Sequence[FitOrder], running: Mapping[str, _Running]
+    ) -> Mapping[str, str] | None:
+        """Return the address of the service that a fit needs; ``None`` while it cannot start."""
+        needs = needs_of(order)
+        others = [needs_of(unit.order) for unit in running.values()]
+        if needs.lane and any(other.lane == needs.lane for other in others):
+            return None
+        if self._services is None:
+            self._services = Services(self.progress)
+        used = [*queue, *(unit.order for unit in running.values())]
+        return self._services.address(
+            order.runner,
+            fit_gpus=needs.gpus,
+            gpus_busy=any(other.gpus for other in others),
+            in_use={key for each in used if (key := service_key(each.runner)) is not None},
         )
+
+    def _service_died(self, order: FitOrder) -> bool:
+        return self._services is not None and self._services.died(order.runner)
 
     def _open(self, preload: Sequence[str]) -> Session:
         if self._session is None:

@@ -70,9 +70,12 @@ def _job(start: Start, file: int) -> None:
 
 
 def _outcome(failure: BaseException) -> dict[str, Any]:
+    from groupbench.errors import PolicyError
     from groupbench.execute import describe_failure
 
     message, details = describe_failure(failure)
+    if isinstance(failure, PolicyError):
+        return {"ending": "refused", "message": str(failure), "details": details}
     if isinstance(failure, AttributeError) and "<module '__main__'" in message:
         message += " (what a fit needs must be defined in a module, not in the script itself)"
     out_of_memory = type(failure).__name__ in MEMORY_TYPES or any(

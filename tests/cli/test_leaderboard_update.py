@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.sites import Site, write_tasks
+from sites import Site, write_tasks
 
 if TYPE_CHECKING:
     import subprocess
