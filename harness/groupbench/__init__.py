@@ -167,6 +167,7 @@ _HOMES = {
     ),
     "settings": ("Spec",),
     "store": ("Store",),
+    "suite": ("Suite", "SuiteSpec"),
     "task": (
         "DataClass",
         "Example",
@@ -174,8 +175,6 @@ _HOMES = {
         "Loader",
         "Planted",
         "Split",
-        "Suite",
-        "SuiteSpec",
         "Task",
     ),
     "variants": ("Blank", "Fold", "Variant"),

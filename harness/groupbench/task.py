@@ -221,16 +221,16 @@ class _Once:
     """A loader that loads once, so that a task and its blinded copies share one set of examples."""
 
     def __init__(self, load: Loader) -> None:
-        self._load = load
+        self.load = load
         self._data: TaskData | None = None
 
     def __call__(self) -> TaskData:
         if self._data is None:
-            self._data = self._load()
+            self._data = self.load()
         return self._data
 
     def __reduce__(self) -> tuple[type[_Once], tuple[Loader]]:
-        return _Once, (self._load,)
+        return _Once, (self.load,)
 
 
 class _WithoutTest(dict[Split, tuple[Example, ...]]):

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from groupbench.errors import GroupingError
+from groupbench.errors import GroupingError, SettingError
 from groupbench.grouping import Group, Grouping, Plan
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ class Fixed:
         Raises:
             GroupingError: the file cannot be read, or its groups do not serve each task of the
                 suite once; the message names the file, the group and the task.
+            SettingError: neither a file nor groups are given.
         """
         del workbench
         where = f"fixed: {self.file}" if self.file else "fixed"
         if not self.file and not self.groups:
-            raise GroupingError('fixed: name a file, as fixed:file="groups.toml".')
+            raise SettingError('fixed: name a file, as fixed:file="groups.toml".')
         written = _read(Path(self.file)) if self.file else self.groups
         groups = tuple(_group(item, i, suite, where) for i, item in enumerate(written, start=1))
         try:

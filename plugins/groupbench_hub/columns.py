@@ -11,9 +11,15 @@ from groupbench.errors import DataError
 class ArrowColumns(Mapping[str, Sequence[Any]]):
     """The columns of one split, each converted only when it is asked for."""
 
-    def __init__(self, dataset: Any, where: str) -> None:  # noqa: ANN401 - a datasets.Dataset
+    def __init__(
+        self,
+        dataset: Any,  # noqa: ANN401 - a datasets.Dataset
+        where: str,
+        names: Mapping[str, Sequence[str]],
+    ) -> None:
         self._dataset = dataset
         self._where = where
+        self._names = names
         self.n_rows: int = dataset.num_rows
 
     def __getitem__(self, name: str) -> Sequence[Any]:
@@ -22,13 +28,12 @@ class ArrowColumns(Mapping[str, Sequence[Any]]):
         picked = self._dataset.select_columns([name]).with_format("arrow")
         cells: list[Any] = picked[:].column(name).to_pylist() if self.n_rows else []
         feature = self._dataset.features[name]
-        if names := _class_names(feature):
-            return [self._named(cell, names, name, row) for row, cell in enumerate(cells)]
-        if names := _class_names(getattr(feature, "feature", None)):
+        inner = getattr(feature, "feature", None)
+        if names := self._names.get(name) or _class_names(feature) or _class_names(inner):
             return [
                 [self._named(part, names, name, row) for part in cell]
                 if isinstance(cell, list)
-                else cell
+                else self._named(cell, names, name, row)
                 for row, cell in enumerate(cells)
             ]
         return cells

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+BRANCH = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*")
+EXPORT = "refs/convert/parquet"
+"""The branch into which the hub converts data sets: ``<config>/<split>/0000.parquet``."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,36 @@ class HubLoader:
     """``owner/name`` on the hub, or a folder beside the card that begins with ``./``."""
     revision: str | None = None
     """The commit, 40 hexadecimal digits; needed for a hub data set, none for a folder."""
+    branch: str | None = None
+    """Instead of a revision that is not known yet: a branch, such as `refs/convert/parquet`. The
+    commit at which it stood when it was first read here is noted, and read from then on."""
     config: str | tuple[str, ...] | None = None
     """The configuration; of several, the rows are put one after another."""
     config_column: str | None = None
     """A column to add that holds the name of each row's configuration."""
     splits: Mapping[str, str] = field(default_factory=dict)
     """Splits by ours, where they are not called train, validation and test; slices are allowed."""
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The classes of columns that hold plain numbers, by column: class 0 first."""
+    drop_empty: str | None = None
+    """A column; rows in which it is empty are left out."""
 
     def __post_init__(self) -> None:
         if self.local:
-            if self.revision is not None:
-                raise ValueError(f"revision = {self.revision!r} is for the hub; a folder has none.")
+            for name in ("revision", "branch"):
+                if (value := getattr(self, name)) is not None:
+                    raise ValueError(f"{name} = {value!r} is for the hub; a folder has none.")
         elif not HUB_ID.fullmatch(self.id):
             raise ValueError(
                 f"id = {self.id!r} is neither 'owner/name' on the hub nor a folder like './data'."
             )
+        elif self.branch is not None:
+            if self.revision is not None:
+                raise ValueError(f"has a revision and branch = {self.branch!r}; keep one.")
+            if not BRANCH.fullmatch(self.branch):
+                raise ValueError(
+                    f"branch = {self.branch!r} is no branch of the hub; try {EXPORT!r}."
+                )
         elif self.revision is None or not COMMIT.fullmatch(self.revision):
             raise ValueError(
                 f"revision = {self.revision!r} must be a commit, 40 hexadecimal digits;"
@@ -73,6 +91,14 @@ class HubLoader:
             return self
         path = inside(folder / CARD, self.id, "[source] id")
         return replace(self, id=str(path.resolve()))
+
+    def provenance(self) -> dict[str, str]:
+        """Return where the rows were read: the data set and, of the hub's, the commit."""
+        if self.local:
+            return {"id": self.id}
+        from groupbench_hub.download import commit_of
+
+        return {"id": self.id, "revision": commit_of(self)}
 
     def __call__(self) -> dict[str, Mapping[str, Sequence[Any]]]:
         """Return columns by split.

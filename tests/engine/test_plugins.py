@@ -386,12 +386,20 @@ def test_a_task_name_taken_by_two_cards_is_an_error_that_names_both(
     _write_card(tmp_path / "yours", "alpha")
     with pytest.raises(CardError, match=r"yours.*'alpha' is taken by .*mine"):
         bench.discover(tasks_dirs=[tmp_path / "mine", tmp_path / "yours"]).task("alpha")
+
+
+def test_a_card_of_the_users_own_folder_wins_over_a_plugins(bench: Bench, tmp_path: Path) -> None:
+    _write_card(tmp_path / "mine", "alpha")
+    _write_card(tmp_path / "yours", "alpha")
+    _write_card(tmp_path / "yours", "beta")
     bench.install("gb-tasks", TASKS.format(folder=str(tmp_path / "yours")))
     plugins = bench.discover("gb-tasks", tasks_dirs=[tmp_path / "mine"])
-    with pytest.raises(PluginError, match=r"twice, by plugin gb-tasks .* and folder .*mine"):
-        plugins.task("alpha")
+    assert list(plugins.tasks) == ["alpha", "beta"]
+    assert "mine" in plugins.task("alpha").source
     assert "mine" in plugins.task("mine/alpha").source
     assert "yours" in plugins.task("gb-tasks/alpha").source
+    assert list(plugins.tasks.hidden) == ["gb-tasks/alpha"]
+    assert list(bench.discover("gb-tasks").tasks.hidden) == []
 
 
 def test_cards_of_a_plugin_are_read_without_importing_it(bench: Bench, tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def test_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(GroupingError, match=message):
             proposed(Fixed(file=str(file)), suite)
-    with pytest.raises(GroupingError, match="name a file"):
+    with pytest.raises(SettingError, match="name a file"):
         proposed(Fixed(), suite)
     with pytest.raises(SettingError, match="give one of them"):
         configure(Fixed, {"file": "x", "groups": [["a"]]}, where="grouping fixed")

@@ -1,7 +1,8 @@
 """Task cards: a task declared by a TOML file and the data beside it.
 
 A card is a folder with ``card.toml`` and ``train``, ``validation`` and ``test`` as ``.parquet``,
-``.jsonl``, ``.csv`` or ``.tsv``; or its ``[source]`` table names a loader that gives the rows.
+``.jsonl``, ``.csv`` or ``.tsv``; its ``[divide]`` table can have splits cut from the train file.
+Or its ``[source]`` table names a loader that gives the rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from groupbench.cards.data import ROLES, Layout
+from groupbench.cards.divide import check_divide
 from groupbench.cards.file import (
     SCHEMA,
     check_choice,
@@ -48,6 +50,14 @@ class RowLoader(Protocol):
         Raises:
             DataError: the rows cannot be had.
         """
+        ...
+
+
+class TraceableRowLoader(RowLoader, Protocol):
+    """A `RowLoader` that can say what it has read."""
+
+    def provenance(self) -> Mapping[str, str]:
+        """Return where the rows came from, such as the ``revision``; called after them."""
         ...
 
 
@@ -93,6 +103,9 @@ class TaskCard:
     files: Mapping[str, str | bool] = field(default_factory=dict)
     """File names by split, where they are not ``<split>.<suffix>``; and ``quotes``, false where
     ``"`` is a character like any other in CSV and TSV."""
+    divide: Mapping[str, float] = field(default_factory=dict)
+    """Shares of the splits that are cut from the train file, train's own among them; and ``seed``.
+    A split that is not named has a file of its own. Empty: every split has."""
     source: Mapping[str, Any] | None = None
     """``loader`` names a plugin's loader; the other keys are its settings."""
     schema: str = SCHEMA
@@ -107,7 +120,7 @@ class TaskCard:
         self._check_metrics()
         self._check_columns()
         self._check_files()
-        prompt_parts(self.prompt, self.labels, self.text_fields, self.path)
+        prompt_parts(self.kind, self.prompt, self.labels, self.text_fields, self.path)
 
     def task(self, loaders: Mapping[str, type] | None = None) -> Task:
         """Return the task. Its data are read when they are first asked for.
@@ -131,7 +144,7 @@ class TaskCard:
             data_class=self.data_class,
             positive_label=self.positive_label,
             excluded_labels=self.metric_excluded_labels,
-            prompt=prompt_parts(self.prompt, self.labels, self.text_fields, self.path),
+            prompt=prompt_parts(self.kind, self.prompt, self.labels, self.text_fields, self.path),
             source=self.path,
         )
 
@@ -232,9 +245,11 @@ class TaskCard:
             if isinstance(value, bool) is not (key == "quotes"):
                 wanted = "true or false" if key == "quotes" else "a file name"
                 raise CardError(f"{self.path}: [files] {key} = {value!r}: expected {wanted}.")
+        check_divide(self.divide, self.files, self.path)
         if self.source is not None:
-            if self.files:
-                raise CardError(f"{self.path}: has both [files] and [source]; keep one.")
+            for table in ("files", "divide"):
+                if getattr(self, table):
+                    raise CardError(f"{self.path}: has both [{table}] and [source]; keep one.")
             if not isinstance(self.source.get("loader"), str):
                 raise CardError(
                     f'{self.path}: [source] needs a loader, for example loader = "hub".'

@@ -42,22 +42,40 @@ class Layout:
     """By role: those of `ROLES`, and ``id`` and ``cluster`` where there are any."""
 
 
-def read_examples(table: Table, layout: Layout, split: str) -> tuple[Example, ...]:
+class CellError(DataError):
+    """A cell that its card does not allow."""
+
+    def __init__(self, message: str, *, row: int = 0, column: str = "", fault: str = "") -> None:
+        super().__init__(message)
+        self.row = row
+        """The first is 0."""
+        self.column = column
+        self.fault = fault
+        """What is wrong, without the value: ``is null``, ``is not a label of the card``."""
+
+
+def read_examples(
+    table: Table, layout: Layout, split: str, *, numbered: str | None = None
+) -> tuple[Example, ...]:
     """Return the examples of one split.
 
     Args:
         table: holds the columns of ``layout``.
         layout: of the card.
-        split: ``train``, ``validation`` or ``test``; without an id column, ids are
-            ``<split>-<row>``.
+        split: ``train``, ``validation`` or ``test``.
+        numbered: without an id column, ids are ``<numbered>-<row>``; ``None``: the split.
 
     Raises:
-        DataError: there are no rows, or a cell is wrong; the message names the first one.
+        CellError: a cell is wrong; the message names the first one.
+        DataError: there are no rows.
     """
     if not table.n_rows:
         raise DataError(f"{table.where}: the {split} split has no rows; every split needs some.")
     reader = _Reader(table, layout)
-    ids = reader.ids() if "id" in layout.columns else [f"{split}-{i}" for i in range(table.n_rows)]
+    if "id" in layout.columns:
+        ids = reader.ids()
+    else:
+        ids = [f"{numbered or split}-{i}" for i in range(table.n_rows)]
     inputs: Iterable[Input]
     golds: Iterable[Gold]
     match layout.kind:
@@ -103,7 +121,7 @@ class _Reader:
             return texts
         for row, text in enumerate(texts):
             if wrong := _wrong_text(text):
-                raise self._error(row, role, f"is {wrong}", "mend or drop the row")
+                raise self._error(row, role, f"is {wrong}", "mend or drop the row", shown=text)
         return texts
 
     def single(self) -> list[int]:
@@ -142,7 +160,11 @@ class _Reader:
                 for word in cell:
                     if wrong := _wrong_text(word):
                         raise self._error(
-                            row, "tokens", f"holds a word that is {wrong}", "mend or drop the row"
+                            row,
+                            "tokens",
+                            f"holds a word that is {wrong}",
+                            "mend or drop the row",
+                            shown=word,
                         )
         index = self._index.__getitem__
         try:
@@ -165,6 +187,7 @@ class _Reader:
                         "id",
                         f"= {short(name)} was there before ({self._table.row(first[name])})",
                         "ids must be unique",
+                        shown=name,
                     )
                 first[name] = row
         return ids
@@ -175,7 +198,8 @@ class _Reader:
         for row, cell in enumerate(self._column(role)):
             name = str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell
             if wrong := _wrong_text(name):
-                raise self._error(row, role, f"is {wrong}", "give every row a text or whole number")
+                mend = "give every row a text or whole number"
+                raise self._error(row, role, f"is {wrong}", mend, shown=name)
             names.append(name)
         return names
 
@@ -190,7 +214,7 @@ class _Reader:
         lists: list[Sequence[Any]] = []
         for row, cell in enumerate(cells):
             if isinstance(cell, str):
-                lists.append(_listed(cell, separator))
+                lists.append(listed(cell, separator))
             elif isinstance(cell, (list, tuple)):
                 lists.append(cell)
             else:
@@ -211,23 +235,37 @@ class _Reader:
         near = get_close_matches(str(cell), self._index, n=1)
         known = textwrap.shorten(", ".join(self._index), 80, placeholder=" ...")
         mend = f"did you mean '{near[0]}'?" if near else f"known: {known}."
-        raise DataError(
+        raise CellError(
             f"{self._table.row(row)}: {self._columns[role]} holds {short(cell)}, which is not"
-            f" {what} of the card; {mend}"
+            f" {what} of the card; {mend}",
+            row=row,
+            column=self._columns[role],
+            fault=f"holds what is not {what} of the card",
         )
 
-    def _error(self, row: int, role: str, wrong: str, mend: str) -> DataError:
-        return DataError(f"{self._table.row(row)}: {self._columns[role]} {wrong}; {mend}.")
+    def _error(self, row: int, role: str, wrong: str, mend: str, shown: object = None) -> CellError:
+        """Return the error of a cell; ``wrong`` may show the value ``shown``."""
+        column = self._columns[role]
+        fault = wrong.partition(" (")[0]
+        for value in (f"= {short(shown)} ", f"{short(shown)}, "):
+            fault = fault.replace(value, "")
+        return CellError(
+            f"{self._table.row(row)}: {column} {wrong}; {mend}.",
+            row=row,
+            column=column,
+            fault=fault,
+        )
 
 
-def _listed(cell: str, separator: str) -> Sequence[Any]:
+def listed(cell: str, separator: str) -> Sequence[Any]:
+    """Return the list that a text stands for: JSON, or parts joined by ``separator``."""
     if cell.startswith("["):
         try:
-            listed = json.loads(cell)
+            parsed = json.loads(cell)
         except (ValueError, RecursionError):
-            listed = None  # a text that happens to begin with a bracket
-        if isinstance(listed, list):
-            return listed
+            parsed = None  # a text that happens to begin with a bracket
+        if isinstance(parsed, list):
+            return parsed
     return [part for piece in cell.split(separator) if (part := piece.strip(" "))]
 
 

@@ -41,12 +41,13 @@ class Table:
         return f"{self.where}, line {self.lines[index]}"
 
 
-def read_table(path: Path, wanted: Collection[str], *, quotes: bool = True) -> Table:
+def read_table(path: Path, wanted: Collection[str] | None, *, quotes: bool = True) -> Table:
     """Read the columns ``wanted`` of a file, by its suffix.
 
     Args:
         path: a file that ends in one of `SUFFIXES`.
-        wanted: names of columns; the others are passed over.
+        wanted: names of columns; the others are passed over. ``None``: all that have a name of
+            their own; what a line of JSONL lacks is ``None``.
         quotes: whether ``"`` quotes a field in CSV and TSV; else it is a character like any other.
 
     Raises:
@@ -164,13 +165,14 @@ def from_arrow(table: Any, wanted: Collection[str], where: str) -> Table:  # noq
     return Table(where, columns, table.num_rows)
 
 
-def _parquet(data: bytes, where: str, wanted: Collection[str]) -> Table:
+def _parquet(data: bytes, where: str, wanted: Collection[str] | None) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         there = file.schema_arrow.names
+        wanted = _named_once(there) if wanted is None else wanted
         for name in wanted:
             if name not in there:
                 raise missing_column(name, there, where)
@@ -182,7 +184,7 @@ def _parquet(data: bytes, where: str, wanted: Collection[str]) -> Table:
     return from_arrow(table, wanted, where)
 
 
-def _jsonl(text: str, where: str, wanted: Collection[str]) -> Table:
+def _jsonl(text: str, where: str, wanted: Collection[str] | None) -> Table:
     import msgspec
 
     rows: list[dict[str, Any]] = []
@@ -205,6 +207,11 @@ def _jsonl(text: str, where: str, wanted: Collection[str]) -> Table:
             )
         rows.append(row)
         lines.append(number)
+    if wanted is None:
+        names = dict.fromkeys(name for row in rows for name in row)
+        return Table(
+            where, {name: [row.get(name) for row in rows] for name in names}, len(rows), lines
+        )
     columns: dict[str, Sequence[Any]] = {}
     for name in wanted:
         column = [row.get(name, _ABSENT) for row in rows]
@@ -219,7 +226,7 @@ _ABSENT = object()
 
 
 def _delimited(
-    text: str, where: str, wanted: Collection[str], delimiter: str, *, quotes: bool
+    text: str, where: str, wanted: Collection[str] | None, delimiter: str, *, quotes: bool
 ) -> Table:
     reader = csv.reader(
         io.StringIO(text, newline=""),
@@ -250,6 +257,7 @@ def _delimited(
     if not rows:
         raise DataError(f"{where}: is empty; the first line names the columns.")
     header, rows, lines = rows[0], rows[1:], lines[1:]
+    wanted = _named_once(header) if wanted is None else wanted
     for name in wanted:
         if header.count(name) > 1:
             raise DataError(f"{where}, line 1: column '{name}' is there twice; rename one.")
@@ -266,6 +274,10 @@ def _delimited(
         at = header.index(name)
         columns[name] = [row[at] for row in rows]
     return Table(where, columns, len(rows), lines)
+
+
+def _named_once(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name and names.count(name) == 1]
 
 
 _NAMES = {",": "CSV", "\t": "TSV"}

@@ -11,17 +11,18 @@ from groupbench.cards.formats import SUFFIXES
 from groupbench.errors import CardError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CARD = "card.toml"
 SPLITS = ("train", "validation", "test")
 """The files of a task, without their suffix."""
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "train": ("training",),
     "validation": ("valid", "val", "dev", "development", "devel"),
     "test": ("testing", "eval", "heldout"),
 }
+"""What people call the splits."""
 
 
 def find_cards(folder: str | Path) -> list[Path]:
@@ -54,8 +55,15 @@ def find_cards(folder: str | Path) -> list[Path]:
     return sorted(cards)
 
 
-def split_files(card: Path, names: Mapping[str, str]) -> dict[str, Path]:
+def split_files(
+    card: Path, names: Mapping[str, str], splits: Iterable[str] = SPLITS
+) -> dict[str, Path]:
     """Return the file of each split: as the card names it, else ``<split>.<suffix>`` beside it.
+
+    Args:
+        card: its path.
+        names: file names by split, where the card gives them.
+        splits: those that have a file of their own.
 
     Raises:
         CardError: a name leaves the card's folder, or two files could be meant.
@@ -65,7 +73,7 @@ def split_files(card: Path, names: Mapping[str, str]) -> dict[str, Path]:
         split: inside(card, names[split], f"[files] {split}")
         if split in names
         else _beside(card, split)
-        for split in SPLITS
+        for split in splits
     }
 
 
@@ -119,7 +127,7 @@ def _near(folder: Path, split: str) -> str | None:
         return None
     free = [name for name in there if Path(name).stem not in SPLITS]
     for name in free:
-        if Path(name).stem.lower() in (split, *_OTHER_NAMES[split]):
+        if Path(name).stem.lower() in (split, *OTHER_NAMES[split]):
             return name
     stems = {Path(name).stem.lower(): name for name in free}
     near = get_close_matches(split, stems, n=1)

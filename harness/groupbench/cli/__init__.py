@@ -29,14 +29,27 @@ GROUPS = (
     _list_group(
         "tasks",
         "Supervised problems, and what is known of them.",
-        {"show": Lazy(f"{_CLI}.show:show_task", "Show one task: data, labels, planted truth.")},
+        {
+            "show": Lazy(f"{_CLI}.show:show_task", "Show one task: data, labels, planted truth."),
+            "new": Lazy(f"{_CLI}.new_task:new_task", "Write the card of a task, from its data."),
+            "check": Lazy(f"{_CLI}.check_tasks:check_tasks", "Check cards and data of tasks."),
+        },
     ),
     _list_group("suites", "Named lists of tasks."),
     _list_group("groupings", "Strategies that propose which tasks share a model."),
     _list_group("runners", "What turns a group of tasks into predictions."),
     _list_group("metrics", "What task cards can be judged by."),
     _list_group("executors", "Where fits run."),
-    _list_group("plugins", "Who offers all this."),
+    _list_group(
+        "plugins",
+        "Who offers all this.",
+        {
+            "new": Lazy(f"{_CLI}.plugins:new_plugin", "Write a working plugin to begin with."),
+            "check": Lazy(
+                f"{_CLI}.plugins:check_plugin", "Check that plugins keep their promises."
+            ),
+        },
+    ),
 )
 
 

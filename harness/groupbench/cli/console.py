@@ -92,6 +92,15 @@ def open_plugins(
     )
     for broken in plugins.broken:
         click.echo(escaped(str(broken)), err=True)
+    if tasks_dirs and plugins.tasks.hidden:
+        mine = sorted({offering.name for offering in plugins.tasks.hidden.values()})
+        click.echo(
+            escaped(
+                f"note: {', '.join(mine)}: from {', '.join(map(str, plugins.tasks_dirs))}, not a"
+                f" plugin's; write {next(iter(plugins.tasks.hidden))} for that."
+            ),
+            err=True,
+        )
     return plugins
 
 

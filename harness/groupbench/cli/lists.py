@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ tasks_dir_option = click.option(
     help="Add every folder below DIR that holds a card.toml; repeatable.",
 )
 _EXTRAS = {
-    "tasks": ("kind", "domain", "data_class", "planted", "suite"),
+    "tasks": ("kind", "domain", "data_class", "planted", "suite", "loader"),
     "suites": ("note", "settings"),
     "groupings": ("oracle", "settings"),
     "runners": ("trains", "shares", "settings"),
@@ -93,9 +94,22 @@ def offerings(plugins: Plugins, kind: str) -> list[dict[str, Any]]:
                 "distribution": offering.source.distribution,
                 "version": offering.source.version,
                 **{extra: facts.get(extra) for extra in _EXTRAS[kind]},
+                **(read_before(facts.get("source_key")) if kind == "tasks" else {}),
             }
         )
     return rows
+
+
+def read_before(source_key: str | None) -> dict[str, Any]:
+    """Return whether data that come from elsewhere were read here; nulls where they do not."""
+    if source_key is None:
+        return {"verified": None, "loaded": None}
+    from dataclasses import asdict
+
+    from groupbench.cards.loaded import loaded_before
+
+    note = loaded_before(source_key)
+    return {"verified": note is not None, "loaded": None if note is None else asdict(note)}
 
 
 def _plugin(record: Record) -> dict[str, Any]:
@@ -117,19 +131,20 @@ def _plugin(record: Record) -> dict[str, Any]:
 
 
 def _show(kind: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    from groupbench.cli.console import console, print_json
+    from groupbench.cli.console import print_json
 
     if as_json:
         print_json({"schema": f"groupbench/{kind}/1", kind: rows})
     else:
-        console().print(_table(kind, rows))
+        # as it is: click.echo would write UTF-8 to a terminal that said it reads ASCII only
+        sys.stdout.write(_table(kind, rows) + "\n")
 
 
-def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> Any:
-    from rich import box
-    from rich.table import Table
+def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    from shutil import get_terminal_size
 
-    from groupbench.cli.console import plain
+    from groupbench.report.columns import columns_text
+    from groupbench.report.text import plain
 
     columns: dict[str, Callable[[Mapping[str, Any]], object]] = {"name": lambda row: row["name"]}
     if kind == "tasks":
@@ -153,12 +168,8 @@ def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> Any:
             else {"plugin": lambda row: row["plugin"]}
         )
     columns["about"] = _about
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=False)
-    for row in rows:
-        table.add_row(*(plain(shown(row)) for shown in columns.values()))
-    return table
+    cells = [[plain(shown(row)) for shown in columns.values()] for row in rows]
+    return columns_text(list(columns), cells, get_terminal_size().columns)
 
 
 def _about(row: Mapping[str, Any]) -> str:
@@ -168,6 +179,10 @@ def _about(row: Mapping[str, Any]) -> str:
         parts.append("(oracle: it knows the planted truth)")
     if row.get("settings"):
         parts.append("Settings: " + ", ".join(setting["name"] for setting in row["settings"]) + ".")
+    if row.get("verified") is False:  # a card that was never tried may be wrong
+        parts.append("(unverified: not loaded yet from here)")
+    if row.get("loaded"):
+        parts.append(f"(loaded {row['loaded']['date']})")
     if row["reason"]:
         parts.append(f"{'Broken' if 'offers' in row else 'Not here'}: {row['reason']}.")
     return " ".join(part for part in parts if part)

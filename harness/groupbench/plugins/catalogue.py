@@ -22,10 +22,16 @@ class Catalogue(Mapping[str, "Offering"]):
         kind: the plural that commands use.
         offerings: what plugins and folders offer.
         fallbacks: what is offered under names that ``offerings`` leaves free.
+        preferred: what the user named on purpose: it wins over ``offerings``, which then go by
+            ``dist/name`` only, and are not listed.
     """
 
     def __init__(
-        self, kind: str, offerings: Iterable[Offering], fallbacks: Iterable[Offering] = ()
+        self,
+        kind: str,
+        offerings: Iterable[Offering],
+        fallbacks: Iterable[Offering] = (),
+        preferred: Iterable[Offering] = (),
     ) -> None:
         self.kind = kind
         self._named: dict[str, list[Offering]] = {}
@@ -41,6 +47,16 @@ class Catalogue(Mapping[str, "Offering"]):
             qualified = _qualified(rivals)
             self._qualified |= qualified
             self._listed |= {name: rivals[0]} if len(rivals) == 1 else qualified
+        self.hidden: dict[str, Offering] = {}
+        """What a preferred one hides, by the name that still finds it."""
+        for mine in preferred:
+            for rival in self._named.get(mine.name, []):
+                (name,) = (n for n, o in _qualified([mine, rival]).items() if o is rival)
+                self.hidden[name] = self._qualified[name] = rival
+                self._listed = {n: o for n, o in self._listed.items() if o is not rival}
+            self._named[mine.name] = [mine]
+            self._listed[mine.name] = mine
+            self._qualified |= _qualified([mine])
 
     def __getitem__(self, name: str) -> Offering:
         return self._listed[name] if name in self._listed else self._qualified[name]

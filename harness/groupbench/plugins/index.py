@@ -115,13 +115,24 @@ class Broken:
 
 
 def task_facts(task: Task | TaskCard) -> dict[str, Any]:
-    """Return what listings show of a task beside its name and summary."""
-    return {
+    """Return what listings show of a task beside its name and summary.
+
+    Of a card whose data come from elsewhere also ``loader``, and ``source_key``: what the note that
+    they were read is filed under.
+    """
+    from groupbench.cards.card import TaskCard
+    from groupbench.cards.loaded import card_of, source_key
+
+    facts: dict[str, Any] = {
         "kind": str(task.kind),
         "domain": task.domain,
         "data_class": str(task.data_class),
         "planted": getattr(task, "planted", None) is not None,
     }
+    card = task if isinstance(task, TaskCard) else card_of(task)
+    if card is not None and card.source is not None:
+        facts |= {"loader": card.source["loader"], "source_key": source_key(card)}
+    return facts
 
 
 def read_records(sources: Sequence[Source]) -> list[Record]:

@@ -92,11 +92,13 @@ class Plugins:
         """Return what is offered of one kind, by name; a name taken twice only as ``dist/name``."""
         if kind not in self._catalogues:
             offerings = [o for r in self.records for o in r.offerings if o.kind == kind]
-            fallbacks: list[Offering] = []
             if kind == "tasks":
-                offerings += self._offered_by_folders()
-                fallbacks += self._offered_by_suites()
-            self._catalogues[kind] = Catalogue(kind, offerings, fallbacks)
+                # The user named the folder on purpose; the plugin only happens to be installed.
+                self._catalogues[kind] = Catalogue(
+                    kind, offerings, self._offered_by_suites(), self._offered_by_folders()
+                )
+            else:
+                self._catalogues[kind] = Catalogue(kind, offerings)
         return self._catalogues[kind]
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from groupbench.errors import UnknownNameError
+from groupbench.plugins.distributions import entry_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,15 +51,12 @@ class Source:
 
 def installed(group: str) -> list[Source]:
     """Return the entry points of a group, in a stable order."""
-    named: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("unknown", "unknown")}
-    sources = set()
-    for entry in metadata.entry_points(group=group):
-        if entry.dist is not None and entry.dist not in named:
-            about = entry.dist.metadata  # parsed anew each time it is asked for
-            named[entry.dist] = (about["Name"], about["Version"])
-        distribution, version = named[entry.dist]
-        sources.add(Source(entry.name, entry.value, distribution, version))
-    return sorted(sources)
+    return sorted(
+        {
+            Source(entry.name, entry.value, entry.distribution, entry.version)
+            for entry in entry_points(group)
+        }
+    )
 
 
 def select(

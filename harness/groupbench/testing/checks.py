@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NoReturn, TypeAlias
 
 from groupbench.settings import configure, settings_of
@@ -40,6 +40,22 @@ class CheckError(AssertionError):
     """A contract that does not hold, in one sentence."""
 
 
+class CannotCheckError(CheckError):
+    """Here nothing can be said about the contract, for a reason outside the thing's own code."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What came of one check."""
+
+    check: str
+    """The function's name."""
+    status: str
+    """``pass``, ``fail`` or ``skip``."""
+    reason: str | None = None
+    """What is wrong, or why nothing can be said; ``None`` where it passes."""
+
+
 def fail(message: str) -> NoReturn:
     """Raise `CheckError`."""
     raise CheckError(message)
@@ -55,32 +71,43 @@ def checks_for(offered: Any) -> tuple[Check, ...]:  # noqa: ANN401 - whatever a 
     """Return the checks that ``offered``, an instance, must pass.
 
     Raises:
-        TypeError: it is neither a strategy, nor a runner, nor a metric.
+        TypeError: it is neither a strategy, nor a runner, nor a metric, nor a task.
     """
-    from groupbench.testing import metric, runner, strategy
+    from groupbench.testing import metric, runner, strategy, task
 
     if isinstance(offered, type):
         raise TypeError(
             f"{offered.__name__} is a class: check an instance, as {offered.__name__}()."
         )
-    for method, module in (("propose", strategy), ("fit", runner), ("score", metric)):
-        if hasattr(offered, method):
+    for method, module in (
+        *(("propose", strategy), ("fit", runner), ("score", metric)),
+        ("fingerprint", task),
+    ):
+        if hasattr(type(offered), method) or method in getattr(offered, "__dict__", ()):
             return tuple(module.CHECKS)
-    raise TypeError(f"{offered!r} is neither a strategy, nor a runner, nor a metric.")
+    raise TypeError(f"{offered!r} is neither a strategy, nor a runner, nor a metric, nor a task.")
+
+
+def check_results(offered: Any) -> Iterator[CheckResult]:  # noqa: ANN401 - as above
+    """Yield what came of each check. Whatever ``offered`` raises is a failure, said in a line."""
+    for check in checks_for(offered):
+        try:
+            check(offered)
+        except CannotCheckError as problem:
+            yield CheckResult(check.__name__, "skip", str(problem))
+        except CheckError as problem:
+            yield CheckResult(check.__name__, "fail", str(problem))
+        except (Exception, SystemExit) as failure:  # noqa: BLE001 - a plugin may raise anything
+            said = f"{type(failure).__name__}: {failure}"
+            yield CheckResult(check.__name__, "fail", said)
+        else:
+            yield CheckResult(check.__name__, "pass")
 
 
 def run_checks(offered: Any) -> Iterator[tuple[str, str | None]]:  # noqa: ANN401 - as above
     """Yield each check's name and what it found wrong, ``None`` where all is well."""
-    for check in checks_for(offered):
-        problem = None
-        try:
-            check(offered)
-        except Exception as failure:  # noqa: BLE001 - a plugin may raise anything
-            said = str(failure)
-            problem = (
-                said if isinstance(failure, CheckError) else f"{type(failure).__name__}: {said}"
-            )
-        yield check.__name__, problem
+    for result in check_results(offered):
+        yield result.check, result.reason
 
 
 def check_names_itself(offered: Any) -> None:  # noqa: ANN401 - as above

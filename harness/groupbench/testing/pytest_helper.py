@@ -25,7 +25,7 @@ def parametrize_with_checks(offered: Sequence[Any]) -> Callable[[Test], Test]:
             check(strategy)
 
     Args:
-        offered: instances of strategies, runners or metrics, with any settings.
+        offered: instances of strategies, runners or metrics, with any settings; or tasks.
     """
     pairs = [
         pytest.param(each, check, id=f"{_label(each)}-{check.__name__}")
@@ -41,10 +41,10 @@ def parametrize_with_checks(offered: Sequence[Any]) -> Callable[[Test], Test]:
     return decorate
 
 
-def _label(offered: Any) -> str:  # noqa: ANN401 - any strategy, runner or metric
+def _label(offered: Any) -> str:  # noqa: ANN401 - any strategy, runner, metric or task
     try:
         from groupbench.settings import label
 
         return label(offered)
-    except TypeError:  # metrics need not be dataclasses
+    except (TypeError, ValueError):  # metrics need not be dataclasses, and tasks are more
         return str(offered.name)

@@ -13,6 +13,7 @@ from groupbench.runner import Place, Resources
 from groupbench.suite import Suite
 from groupbench.task import Example, Kind, Split, Task
 from groupbench.testing.checks import (
+    CannotCheckError,
     Check,
     check_imports_nothing_heavy,
     check_names_itself,
@@ -176,7 +177,7 @@ CHECKS: tuple[Check, ...] = (
 
 def _fit(runner: Runner, request: FitRequest) -> FitResult:
     if reason := runner.availability():
-        fail(f"{runner.name} cannot be checked here: {reason}")
+        raise CannotCheckError(f"{runner.name} cannot be checked here: {reason}")
     return runner.fit(request)
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from groupbench.canonical import to_json
-from groupbench.errors import GroupbenchError
+from groupbench.errors import GroupbenchError, SettingError
 from groupbench.grouping import Grouping, Plan
 from groupbench.testing.checks import (
+    CannotCheckError,
     Check,
     check_imports_nothing_heavy,
     check_names_itself,
@@ -68,10 +69,13 @@ def check_plans_what_it_asks_for(strategy: GroupingStrategy) -> None:
     """Planning asks for no fit, and no group is asked for later that was not planned."""
     suite = _seen_by(strategy, toy_suite())
     workbench = ToyWorkbench(suite)
-    plan = strategy.plan(suite, workbench)
-    demand(isinstance(plan, Plan), f"{strategy.name}: plan returned {plan!r}, not a Plan.")
-    demand(not workbench.asked, f"{strategy.name}: plan asked for fits; only propose may.")
-    strategy.propose(suite, workbench)
+    try:
+        plan = strategy.plan(suite, workbench)
+        demand(isinstance(plan, Plan), f"{strategy.name}: plan returned {plan!r}, not a Plan.")
+        demand(not workbench.asked, f"{strategy.name}: plan asked for fits; only propose may.")
+        strategy.propose(suite, workbench)
+    except SettingError as problem:
+        raise CannotCheckError(f"it proposes nothing with these settings: {problem}") from problem
     planned = {group for fits in plan.fits for group in fits.groups}
     unplanned = sorted(set(workbench.asked) - planned)
     demand(not unplanned, f"{strategy.name}: propose asked for {unplanned[:3]}, which plan lacks.")
@@ -104,6 +108,9 @@ def _seen_by(strategy: GroupingStrategy, suite: Suite) -> Suite:
 
 
 def _proposal(strategy: GroupingStrategy, suite: Suite) -> Grouping:
-    grouping = strategy.propose(suite, ToyWorkbench(suite))
+    try:
+        grouping = strategy.propose(suite, ToyWorkbench(suite))
+    except SettingError as problem:
+        raise CannotCheckError(f"it proposes nothing with these settings: {problem}") from problem
     demand(isinstance(grouping, Grouping), f"{strategy.name}: {grouping!r} is not a Grouping.")
     return grouping

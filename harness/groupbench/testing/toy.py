@@ -15,6 +15,7 @@ from groupbench.predictions import Output, Predictions, gold_array
 from groupbench.runner import Costs, FitRequest
 from groupbench.suite import Suite
 from groupbench.task import Example, Kind, Materialised, Planted, Split, Task
+from groupbench.testing.checks import CannotCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,9 +106,7 @@ class ToyFit:
 
     def arrays(self, probe: str) -> Arrays:
         """Return nothing: there is no model to measure."""
-        raise KeyError(
-            f"the toy workbench has no model for probe {probe}; give checks one of yours"
-        )
+        raise CannotCheckError(f"the toy workbench has no model that probe {probe} could measure")
 
     def training(self) -> Mapping[str, object]:
         return {}
