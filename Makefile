@@ -1,10 +1,10 @@
 # One virtual environment, .venv, holds everything; each target makes what it needs.
 PYTHON ?= python3.11
 BIN := .venv/bin
-EXTRAS := encoder,lora,surgery,references,hub,evaluate
+EXTRAS := encoder,lora,surgery,llm,references,hub,evaluate
 STORE ?= .groupbench
 
-.PHONY: quickstart test lint bench docs clean
+.PHONY: quickstart test lint bench bench-quick bench-calibration bench-throughput-full docs clean
 
 ## The whole set-up, then the main job on the embedded calibration suite.
 quickstart: .venv/run.stamp
@@ -20,9 +20,22 @@ lint: .venv/lint.stamp .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## Tables of benchmarks/, measured again: hours.
-bench: .venv/run.stamp
+## Every table of benchmarks/, measured again: minutes, then hours of calibration.
+bench: bench-quick bench-calibration
+
+## What takes minutes. Leave the machine alone meanwhile.
+bench-quick: bench-startup bench-overhead bench-cached_run bench-distinct_fits bench-throughput
+
+bench-calibration: .venv/run.stamp
 	$(BIN)/python benchmarks/calibration.py --model all-MiniLM-L6-v2 --worlds 1 2 3 4 5
+
+## Whole train splits, to compare quality: an hour or two.
+bench-throughput-full: .venv/run.stamp
+	$(BIN)/python benchmarks/throughput.py --full
+
+## One of them: make bench-startup, bench-overhead, bench-cached_run, ...
+bench-%: .venv/run.stamp
+	$(BIN)/python benchmarks/$*.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

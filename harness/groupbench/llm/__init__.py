@@ -1,0 +1,146 @@
+"""What language-model runners share: prompts, readers, label reads. Pure Python, for plugins.
+
+From an example to a prediction::
+
+    wording = Wording.of(task)
+    builder = PromptBuilder(task, wording, mode, ChatForm(tokenizer), limit=8192)
+    pool = ShotPool(task, train, avoid=predicted, too_long=builder.too_long(4))
+    prompt = builder.build(example, pool.pick(4, seed=0))
+
+    plan = plan_reads(question.continuations)         # mode score, of each question
+    reads = plan.sums(replies)                        # what the server said to plan.calls()
+    output, n_ties = label_output(LabelScores.stack(...).normalised())
+
+    answer = read_answer(wording, mode, prompt, [Said(text)])        # the other modes
+    output = answers_output(task, examples, prompts, answers)
+
+Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from groupbench.llm.answers import Reading, Said, answers_output, read_answer
+    from groupbench.llm.boundaries import (
+        DoubleBos,
+        LabelTokens,
+        TemplateRewritesTurns,
+        split_labels,
+    )
+    from groupbench.llm.budget import OnLong
+    from groupbench.llm.chat import ChatForm, Conversation, Form, MessagesForm, PlainForm, Rendered
+    from groupbench.llm.entities import bio_to_spans, read_entities, spans_to_bio
+    from groupbench.llm.modes import Mode, choose_mode
+    from groupbench.llm.prompt import Prompt, PromptBuilder, Question
+    from groupbench.llm.readers import Reason, Step, read_label, read_list
+    from groupbench.llm.reads import LabelReads, ReadCall, ReadPlan, plan_reads
+    from groupbench.llm.schemas import answer_schema, output_cap
+    from groupbench.llm.scores import (
+        Calibration,
+        LabelScores,
+        Normalisation,
+        calibrated,
+        fit_threshold,
+        label_output,
+        log_softmax,
+        multilabel_output,
+        pick,
+    )
+    from groupbench.llm.shots import ShotPool, pick_shots
+    from groupbench.llm.tokenizer import Tokenizer
+    from groupbench.llm.wording import Wording
+
+_HOMES = {
+    "answers": ("Reading", "Said", "answers_output", "read_answer"),
+    "boundaries": ("DoubleBos", "LabelTokens", "TemplateRewritesTurns", "split_labels"),
+    "budget": ("OnLong",),
+    "chat": ("ChatForm", "Conversation", "Form", "MessagesForm", "PlainForm", "Rendered"),
+    "entities": ("bio_to_spans", "read_entities", "spans_to_bio"),
+    "modes": ("Mode", "choose_mode"),
+    "prompt": ("Prompt", "PromptBuilder", "Question"),
+    "readers": ("Reason", "Step", "read_label", "read_list"),
+    "reads": ("LabelReads", "ReadCall", "ReadPlan", "plan_reads"),
+    "schemas": ("answer_schema", "output_cap"),
+    "scores": (
+        "Calibration",
+        "LabelScores",
+        "Normalisation",
+        "calibrated",
+        "fit_threshold",
+        "label_output",
+        "log_softmax",
+        "multilabel_output",
+        "pick",
+    ),
+    "shots": ("ShotPool", "pick_shots"),
+    "tokenizer": ("Tokenizer",),
+    "wording": ("Wording",),
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "Calibration",
+    "ChatForm",
+    "Conversation",
+    "DoubleBos",
+    "Form",
+    "LabelReads",
+    "LabelScores",
+    "LabelTokens",
+    "MessagesForm",
+    "Mode",
+    "Normalisation",
+    "OnLong",
+    "PlainForm",
+    "Prompt",
+    "PromptBuilder",
+    "Question",
+    "ReadCall",
+    "ReadPlan",
+    "Reading",
+    "Reason",
+    "Rendered",
+    "Said",
+    "ShotPool",
+    "Step",
+    "TemplateRewritesTurns",
+    "Tokenizer",
+    "Wording",
+    "answer_schema",
+    "answers_output",
+    "bio_to_spans",
+    "calibrated",
+    "choose_mode",
+    "fit_threshold",
+    "label_output",
+    "log_softmax",
+    "multilabel_output",
+    "output_cap",
+    "pick",
+    "pick_shots",
+    "plan_reads",
+    "read_answer",
+    "read_entities",
+    "read_label",
+    "read_list",
+    "spans_to_bio",
+    "split_labels",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    from importlib import import_module
+
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'groupbench.llm' has no attribute {name!r}")
+    value: object = getattr(import_module(f"groupbench.llm.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
