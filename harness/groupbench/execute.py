@@ -214,8 +214,12 @@ def comparable(text: str) -> str:
 
     >>> comparable("The cat,  sat.") == comparable("the cat sat")
     True
+    >>> comparable(":-)") == comparable(":-(")
+    False
     """
-    return "".join(c for c in text.casefold() if c.isalnum())
+    folded = text.casefold()
+    # Without a letter or digit, emoji and the like are compared as they are.
+    return "".join(c for c in folded if c.isalnum()) or "".join(folded.split())
 
 
 def _measure(job: Job, folder: Path) -> None:
