@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     from groupbench.llm.answers import Reading, Said, answers_output, read_answer
     from groupbench.llm.boundaries import (
         DoubleBos,
+        Joint,
         LabelTokens,
         TemplateRewritesTurns,
         split_labels,
     )
     from groupbench.llm.budget import OnLong
-    from groupbench.llm.chat import ChatForm, Conversation, Form, MessagesForm, PlainForm, Rendered
+    from groupbench.llm.builder import PromptBuilder
+    from groupbench.llm.chat import ChatForm, MessagesForm, PlainForm
+    from groupbench.llm.conversation import Conversation, Form, Rendered
     from groupbench.llm.entities import bio_to_spans, read_entities, spans_to_bio
     from groupbench.llm.modes import Mode, choose_mode
-    from groupbench.llm.prompt import Prompt, PromptBuilder, Question
+    from groupbench.llm.prompt import Prompt, Question
     from groupbench.llm.readers import Reason, Step, read_label, read_list
     from groupbench.llm.reads import LabelReads, ReadCall, ReadPlan, plan_reads
     from groupbench.llm.schemas import answer_schema, output_cap
@@ -54,12 +57,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "answers": ("Reading", "Said", "answers_output", "read_answer"),
-    "boundaries": ("DoubleBos", "LabelTokens", "TemplateRewritesTurns", "split_labels"),
+    "boundaries": ("DoubleBos", "Joint", "LabelTokens", "TemplateRewritesTurns", "split_labels"),
     "budget": ("OnLong",),
-    "chat": ("ChatForm", "Conversation", "Form", "MessagesForm", "PlainForm", "Rendered"),
+    "builder": ("PromptBuilder",),
+    "chat": ("ChatForm", "MessagesForm", "PlainForm"),
+    "conversation": ("Conversation", "Form", "Rendered"),
     "entities": ("bio_to_spans", "read_entities", "spans_to_bio"),
     "modes": ("Mode", "choose_mode"),
-    "prompt": ("Prompt", "PromptBuilder", "Question"),
+    "prompt": ("Prompt", "Question"),
     "readers": ("Reason", "Step", "read_label", "read_list"),
     "reads": ("LabelReads", "ReadCall", "ReadPlan", "plan_reads"),
     "schemas": ("answer_schema", "output_cap"),
@@ -86,6 +91,7 @@ __all__ = [
     "Conversation",
     "DoubleBos",
     "Form",
+    "Joint",
     "LabelReads",
     "LabelScores",
     "LabelTokens",

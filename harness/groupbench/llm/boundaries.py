@@ -1,0 +1,171 @@
+"""Where the text of a label begins and ends, in tokens.
+
+``tokenize(a + b)`` is not ``tokenize(a) + tokenize(b)``: one tokenizer wants ``positive`` after the
+turn's header, another `` positive``, and what it makes of a label alone may be neither. So context
+and label are always tokenised together, as they will be read, and cut apart by their offsets.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from groupbench.errors import SettingError
+from groupbench.llm.tokenizer import opens_with_bos, special_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from groupbench.llm.tokenizer import Tokenizer
+
+
+class TemplateRewritesTurns(SettingError):  # noqa: N818 - what a template does
+    """A chat template changes what an answer says, so that labels cannot be scored through it."""
+
+
+class DoubleBos(SettingError):  # noqa: N818 - what a prompt has
+    """A prompt that opens with two BOS tokens, which costs a model several points."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTokens:
+    """A context and the continuation of each label, as token ids."""
+
+    context: tuple[int, ...]
+    continuations: Mapping[str, tuple[int, ...]]
+    with_end: bool = False
+    """Whether the end mark is scored: only where one label begins with another."""
+    backed_off: int = 0
+    """Tokens of the prompt that moved into the continuations: a token spans the joint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What stands between a prompt and its answer, and what ends the answer."""
+
+    separator: str
+    end: str
+
+
+class Splitter:
+    """Cuts prompts and labels apart for one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Make the splitter. ``tokenizer``: a fast one, since offsets are needed."""
+        self._tokenizer = tokenizer
+        special = sorted(special_tokens(tokenizer), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, special))) if special else None
+
+    def split(
+        self, prompt: str, sent: Sequence[int], joint: Joint, surfaces: Mapping[str, str]
+    ) -> LabelTokens:
+        """Return the token ids of ``prompt`` and of each label's continuation.
+
+        Args:
+            prompt: rendered up to the answer.
+            sent: its token ids, with the BOS it is sent with.
+            joint: of the rendering.
+            surfaces: what each label is called.
+        """
+        fixed, at = self._stable_cut(prompt, sent)
+        tail = prompt[at:] + joint.separator
+        texts = [tail + surface + joint.end for surface in surfaces.values()]
+        encodings = self._encode(texts)
+        head = list(sent[:fixed])
+        if not at:
+            _, head = with_bos(self._tokenizer, encodings[0][0])
+        full: dict[str, list[int]] = {}
+        n_end: dict[str, int] = {}
+        for (label, surface), (after, spans) in zip(surfaces.items(), encodings, strict=True):
+            stop = len(tail) + len(surface)
+            full[label] = [*head, *after]
+            n_end[label] = sum(start >= stop for start, _ in spans)
+        n = common_prefix([sent, *full.values()])
+        whole = {label: tuple(each[n:]) for label, each in full.items()}
+        bare = {label: each[: len(each) - n_end[label]] for label, each in whole.items()}
+        clash = any(
+            a != b and longer[: len(ids)] == ids  # an empty one clashes with all
+            for a, ids in bare.items()
+            for b, longer in bare.items()
+        )
+        return LabelTokens(
+            context=tuple(sent[:n]),
+            continuations=whole if clash else bare,
+            with_end=clash,
+            backed_off=len(sent) - n,
+        )
+
+    def _stable_cut(self, prompt: str, sent: Sequence[int]) -> tuple[int, int]:
+        """Return (token, character) from which on the prompt may be tokenised alone.
+
+        A fast tokenizer splits at special tokens first and treats each stretch by itself, so from
+        the last one on. That it holds is tried on the prompt; else all is tokenised again for every
+        label.
+        """
+        found = list(self._special.finditer(prompt)) if self._special else []
+        at = found[-1].start() if found else 0
+        if at:
+            tail = self._encode([prompt[at:]])[0][0]
+            if list(sent[-len(tail) :]) == tail:
+                return len(sent) - len(tail), at
+        return 0, 0
+
+    def _encode(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Return the ids and character spans of each text's tokens."""
+        encoding = self._tokenizer(
+            list(texts), add_special_tokens=False, return_offsets_mapping=True
+        )
+        return list(zip(encoding.input_ids, encoding.offset_mapping, strict=True))
+
+
+def split_labels(
+    tokenizer: Tokenizer, prompt: str, joint: Joint, surfaces: Mapping[str, str]
+) -> LabelTokens:
+    """Return the token ids of a rendered prompt and of each label's continuation.
+
+    Args:
+        tokenizer: a fast one.
+        prompt: rendered up to the answer.
+        joint: what the rendering puts around an answer.
+        surfaces: what each label is called.
+
+    Raises:
+        DoubleBos: the prompt opens with two.
+    """
+    sent, _ = with_bos(tokenizer, tokenizer(prompt, add_special_tokens=False).input_ids)
+    return Splitter(tokenizer).split(prompt, sent, joint, surfaces)
+
+
+def with_bos(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
+    """Return ``ids`` with exactly one BOS before them where the tokenizer wants one, and that BOS.
+
+    The second is empty where the template gave it already. Later ones are right: some templates
+    open every turn with one.
+
+    Raises:
+        DoubleBos: there are two.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is not None and list(ids[:2]) == [bos, bos]:
+        raise DoubleBos(
+            "The chat template opens a prompt with two BOS tokens; take the one out of the"
+            " template, or give the tokenizer without its own."
+        )
+    lacks = bos is not None and list(ids[:1]) != [bos] and opens_with_bos(tokenizer)
+    added = [bos] if bos is not None and lacks else []
+    return (*added, *ids), added
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Return how many leading items all sequences share.
+
+    >>> common_prefix([[1, 2, 3], [1, 2], [1, 2, 4]])
+    2
+    """
+    n = 0
+    for items in zip(*sequences, strict=False):
+        if len(set(items)) > 1:
+            break
+        n += 1
+    return n

@@ -1,0 +1,41 @@
+"""What is needed of a tokenizer; a fast one of transformers fits, and needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Tokenizer(Protocol):
+    """Turns text into token ids, and chat turns into text."""
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """The token that opens a text, where there is one."""
+        ...
+
+    def __call__(self, text: Any, **options: Any) -> Any:  # noqa: ANN401 - transformers' own signature
+        """Return ``input_ids`` and, with ``return_offsets_mapping``, ``offset_mapping``."""
+        ...
+
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, str]],
+        **options: Any,  # noqa: ANN401 - transformers' own signature
+    ) -> Any:  # noqa: ANN401 - the text, with ``tokenize=False``
+        """Return the text of a conversation."""
+        ...
+
+
+def opens_with_bos(tokenizer: Tokenizer) -> bool:
+    """Return whether the tokenizer itself puts a BOS before a text."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("").input_ids[:1] == [bos]
+
+
+def special_tokens(tokenizer: Tokenizer) -> frozenset[str]:
+    """Return the special tokens: text on their two sides is tokenised apart."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return frozenset(str(token) for token in added.values() if getattr(token, "special", False))
