@@ -45,4 +45,4 @@ def test_columns_that_do_not_fit_are_named() -> None:
 
 def test_every_row_is_there_at_any_width() -> None:
     for width in (40, 80, 400):
-        assert all(row["a"] in shown(width) for row in ROWS)
+        assert all(str(row["a"]) in shown(width) for row in ROWS)

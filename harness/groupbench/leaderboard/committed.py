@@ -91,7 +91,10 @@ def update(folder: Path, store: Store, board: Board, metric: Callable[[str], Met
         for entry in old.entries:
             there.setdefault(_label(entry), set()).add(entry.key)
     metrics = {task.name: metric(task.metric) for task in board.suite.tasks}
-    added, known, left_out, superseded = [], [], {}, []
+    added: list[str] = []
+    known: list[str] = []
+    superseded: list[str] = []
+    left_out: dict[str, str] = {}
     for entry in board.entries:
         label = _label(entry)
         older = there.get(label, set()) - {entry.key}

@@ -89,7 +89,8 @@ class Rows:
             yield _plain(f"Not shown here, but in --json: {', '.join(hidden)}.")
 
     def _fitting(self, width: int) -> list[str]:
-        left, shown = width - 2, []
+        left = width - 2
+        shown: list[str] = []
         for column in self.columns:
             cells = [column.replace("_", " "), *(_cell(row.get(column)) for row in self.rows)]
             left -= min(max(map(cell_len, cells)), WIDEST) + 2  # a space and the divider
