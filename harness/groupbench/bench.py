@@ -12,6 +12,7 @@ from groupbench.decisions import read_grouping, write_grouping
 from groupbench.fits import BlindFit, failed
 from groupbench.keys import FitOrder, RunnerIdentity
 from groupbench.settings import label, settings_of
+from groupbench.task import Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from groupbench.suite import Suite
     from groupbench.task import Task
     from groupbench.variants import Variant
+
+EVIDENCE = (Split.DEV_A, Split.DEV_B)
+"""What a runner that does not train predicts where a strategy, or PVI, asks for evidence."""
 
 
 @dataclass(eq=False)
@@ -53,7 +57,7 @@ class RunBench:
         """The runner's spec, for evidence and messages."""
         return self.identity.label
 
-    def order(
+    def order(  # noqa: PLR0913 - what makes a fit
         self,
         group: Group,
         seed: int,
@@ -61,18 +65,24 @@ class RunBench:
         variant: Variant | None = None,
         probes: Sequence[Probe] = (),
         keep_weights: bool = False,
+        splits: tuple[Split, ...] = (Split.TEST,),
     ) -> FitOrder:
-        """Return the order of one fit of ``group``."""
-        which = (group, seed, variant, tuple(probes), keep_weights)
+        """Return the order of one fit of ``group``.
+
+        ``splits`` is what a runner that does not train predicts; one that does predicts them all.
+        """
+        which = (group, seed, variant, tuple(probes), keep_weights, splits)
         if which not in self._orders:
             tasks = tuple(self._task(name, variant) for name in group.trains)
-            self._orders[which] = FitOrder(self.identity, tasks, seed, which[3], keep_weights)
+            self._orders[which] = FitOrder(
+                self.identity, tasks, seed, tuple(probes), keep_weights, splits
+            )
         return self._orders[which]
 
     def orders(self, planned: Sequence[PlannedFits]) -> list[FitOrder]:
         """Return the orders of planned fits, for every seed."""
         return [
-            self.order(group, seed, variant=part.variant, probes=part.probes)
+            self.order(group, seed, variant=part.variant, probes=part.probes, splits=EVIDENCE)
             for part in planned
             for group in part.groups
             for seed in self.seeds
@@ -93,7 +103,12 @@ class RunBench:
         """
         orders = {
             (group, seed): self.order(
-                group, seed, variant=variant, probes=probes, keep_weights=keep_weights
+                group,
+                seed,
+                variant=variant,
+                probes=probes,
+                keep_weights=keep_weights,
+                splits=EVIDENCE,
             )
             for group in groups
             for seed in self.seeds

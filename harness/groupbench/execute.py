@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from groupbench.canonical import digest, to_json
 from groupbench.errors import Diverged
 from groupbench.predictions import Predictions
-from groupbench.runner import FitRequest, TaskInput
+from groupbench.runner import PREDICTED, FitRequest, TaskInput
 from groupbench.task import Split, Task
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Job:
     """The address of the runner's service."""
     max_usd: float | None = None
     """What the fit may spend."""
+    splits: tuple[Split, ...] = PREDICTED
+    """What it predicts."""
 
 
 class Ending(StrEnum):
@@ -168,7 +170,7 @@ def _request(job: Job, folder: Path) -> FitRequest:
     if job.keep_weights:
         weights = folder / "weights"
         weights.mkdir()
-    tasks, _ = without_leaks(job.tasks)
+    tasks, _ = without_leaks(job.tasks, job.splits)
     return FitRequest(
         tasks=tasks,
         seed=job.seed,
@@ -180,7 +182,9 @@ def _request(job: Job, folder: Path) -> FitRequest:
     )
 
 
-def without_leaks(tasks: Sequence[Task]) -> tuple[tuple[TaskInput, ...], dict[str, int]]:
+def without_leaks(
+    tasks: Sequence[Task], splits: Sequence[Split] = PREDICTED
+) -> tuple[tuple[TaskInput, ...], dict[str, int]]:
     """Return what a runner gets of each task, and how many of its train rows were left out.
 
     Rows of one task's train whose text occurs in another task's test never train a joint model.
@@ -201,7 +205,7 @@ def without_leaks(tasks: Sequence[Task]) -> tuple[tuple[TaskInput, ...], dict[st
                 dev_a=task.data[Split.DEV_A],
                 predict={
                     split: tuple(e.without_gold() for e in task.data[split])
-                    for split in (Split.DEV_A, Split.DEV_B, Split.TEST)
+                    for split in splits
                     if task.data.get(split)
                 },
             )
@@ -236,7 +240,7 @@ def _write(job: Job, folder: Path, result: FitResult, attempts: Sequence[Json]) 
     _, left_out = without_leaks(job.tasks) if len(job.tasks) > 1 else ((), {})
     n_input_cut: dict[str, int] = {}
     for task in job.tasks:
-        for split in (Split.DEV_A, Split.DEV_B, Split.TEST):
+        for split in job.splits:
             examples = task.data.get(split)
             if not examples:
                 continue

@@ -63,6 +63,7 @@ def job_of(
         "seed": order.seed,
         "resources": needs_of(order),
         "service": service,
+        "splits": order.splits,
         "max_usd": max(0.0, usd - spent_usd) if usd is not None else None,
         "max_seconds": minutes * 60 if minutes is not None else None,
         "max_memory_bytes": int(memory * (1 << 30)) if memory is not None else None,

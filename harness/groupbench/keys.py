@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from groupbench.canonical import digest
 from groupbench.code import deciding_code
 from groupbench.grouping import Group
+from groupbench.runner import PREDICTED
 from groupbench.settings import label, settings_of
 
 if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.runner import Probe, Runner
-    from groupbench.task import Task
+    from groupbench.task import Split, Task
 
 ENGINE_MODULES = ("groupbench.execute", "groupbench.predictions")
 """Engine code that decides every fit: leak rule, retries, how outputs meet golds."""
@@ -56,8 +57,12 @@ class FitOrder:
     seed: int
     probes: tuple[Probe, ...] = ()
     keep_weights: bool = False
+    splits: tuple[Split, ...] = PREDICTED
+    """What is predicted: everything by a model that was trained, else what was asked for."""
 
     def __post_init__(self) -> None:
+        if self.runner.trains:
+            object.__setattr__(self, "splits", PREDICTED)
         object.__setattr__(self, "tasks", tuple(sorted(self.tasks, key=lambda t: t.name)))
         if not self.runner.seeded:
             object.__setattr__(self, "seed", 0)
@@ -89,6 +94,7 @@ class FitOrder:
             "tasks": {task.name: task.fingerprint for task in self.tasks},
             "seed": self.seed,
             "probes": acting,
+            **({} if self.runner.trains else {"splits": [str(split) for split in self.splits]}),
         }
 
     @cached_property

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
+from groupbench.task import Split
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group
     from groupbench.predictions import Output
     from groupbench.suite import Suite
-    from groupbench.task import Example, Split, Task
+    from groupbench.task import Example, Task
 
 Arrays: TypeAlias = "Mapping[str, np.typing.NDArray[Any]]"
+
+PREDICTED = (Split.DEV_A, Split.DEV_B, Split.TEST)
+"""What a model that was trained predicts at once, so that no later question costs a fit."""
 
 
 class Place(StrEnum):

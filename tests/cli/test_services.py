@@ -116,3 +116,18 @@ def test_a_fit_that_would_pass_the_limit_of_dollars_stops_the_run(
     assert done.returncode == 6, done.stderr
     assert "max_usd would be passed" in done.stderr
     assert len(list((tmp_path / ".groupbench" / "fits").rglob("result.json"))) == 2
+
+
+def test_a_runner_that_does_not_train_predicts_only_what_is_asked_for(desk: Desk) -> None:
+    def splits() -> set[str]:
+        files = (desk.site.folder / ".groupbench" / "fits").rglob("*.parquet")
+        return {file.name.split(".")[1] for file in files}
+
+    desk.run("")
+    assert splits() == {"test"}
+    asked = ("--tasks-dir", desk.tasks, "--task", "alpha", "--runner", f"served:diary={desk.diary}")
+    done = desk.site.groupbench("pvi", *asked, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tasks"][0]["n"] == 12
+    assert splits() == {"test", "dev-a", "dev-b"}
+    assert len(desk.events("fit")) == 4
