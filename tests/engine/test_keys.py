@@ -32,6 +32,7 @@ class Keyed:
     """Docstring."""
 
     name: ClassVar[str] = "keyed"
+    trains: ClassVar[bool] = True
     seeded: ClassVar[bool] = True
     deciding_modules: ClassVar[tuple[str, ...]] = ("keyed_engine",)
     lr: float = 0.1
@@ -154,6 +155,7 @@ def test_seeds_do_not_matter_to_a_runner_without_chance() -> None:
     @dataclass(frozen=True)
     class Fixed:
         name: ClassVar[str] = "fixed"
+        trains: ClassVar[bool] = True
         seeded: ClassVar[bool] = False
         deciding_modules: ClassVar[tuple[str, ...]] = ()
 
@@ -162,6 +164,25 @@ def test_seeds_do_not_matter_to_a_runner_without_chance() -> None:
 
     identity = RunnerIdentity(Fixed())  # type: ignore[arg-type] # only what keys need
     assert FitOrder(identity, (task(),), 1).key == FitOrder(identity, (task(),), 2).key
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_splits_are_in_the_key_of_a_runner_that_does_not_train(trains: bool) -> None:
+    @dataclass(frozen=True)
+    class Asked:
+        name: ClassVar[str] = "asked"
+        seeded: ClassVar[bool] = False
+        deciding_modules: ClassVar[tuple[str, ...]] = ()
+        trains: ClassVar[bool]
+
+        def identity(self) -> dict[str, str]:
+            return {}
+
+    Asked.trains = trains
+    identity = RunnerIdentity(Asked())  # type: ignore[arg-type] # only what keys need
+    test = FitOrder(identity, (task(),), 1, splits=(Split.TEST,))
+    dev = FitOrder(identity, (task(),), 1, splits=(Split.DEV_B,))
+    assert (test.key == dev.key) == trains
 
 
 def test_an_engine_module_decides_every_fit(package: Path) -> None:
