@@ -94,6 +94,7 @@ class FitOrder:
             "tasks": {task.name: task.fingerprint for task in self.tasks},
             "seed": self.seed,
             "probes": acting,
+            **_told(self.runner, self.tasks),
             **({} if self.runner.trains else {"splits": [str(split) for split in self.splits]}),
         }
 
@@ -109,6 +110,12 @@ class FitOrder:
     def materialised(self) -> tuple[Task, ...]:
         """Return the tasks as they travel to the fit's process: with data, without the truth."""
         return tuple(task.with_data(dict(task.data)) for task in self.tasks)
+
+
+def _told(runner: Runner, tasks: tuple[Task, ...]) -> dict[str, Json]:
+    """Return what decides a fit beyond the fingerprints of its tasks, if the runner says so."""
+    tell = getattr(runner, "task_identity", None)
+    return {} if tell is None else {"task_identity": {task.name: tell(task) for task in tasks}}
 
 
 def probe_identity(probe: Probe) -> dict[str, Json]:

@@ -108,7 +108,7 @@ class FitResult:
     """By task, then by split, for every task and split of ``TaskInput.predict``."""
     costs: Costs = field(default_factory=Costs)
     arrays: Mapping[str, Arrays] = field(default_factory=dict)
-    """What each probe measured, by the probe's name."""
+    """What each probe measured, by the probe's name; and what the runner itself keeps."""
     training: Mapping[str, Json] = field(default_factory=dict)
     """The course of training as JSON: losses, the checkpoint picked, sampling, devices."""
     warnings: tuple[str, ...] = ()
@@ -266,6 +266,18 @@ class Served(Protocol):
 
     def service(self) -> Service | None:
         """Return the service, not yet started; ``None`` if the settings name one that runs."""
+        ...
+
+
+class Telling(Protocol):
+    """A runner that reads more of a task than its fingerprint holds, such as its wording."""
+
+    def task_identity(self, task: Task) -> Json:
+        """Return what else of ``task`` decides its results; it becomes part of the fit's key.
+
+        Raises:
+            GroupbenchError: this runner cannot be asked about the task; nothing was computed.
+        """
         ...
 
 

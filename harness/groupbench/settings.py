@@ -179,7 +179,14 @@ def _written(value: Any) -> str:  # noqa: ANN401 - whatever a setting holds
 
 
 def _field_docs(cls: type) -> dict[str, str]:
-    """Return the string literal below each annotated field, first line only."""
+    """Return the string literal below each annotated field, those of base classes too."""
+    docs: dict[str, str] = {}
+    for each in reversed(cls.__mro__[:-1]):
+        docs.update(_own_field_docs(each))
+    return docs
+
+
+def _own_field_docs(cls: type) -> dict[str, str]:
     import ast
     import inspect
     import textwrap

@@ -89,7 +89,11 @@ def collate(data: Encoded, rows: Ints, device: torch.device) -> EncodedBatch:
 
 
 def split_rows(data: Encoded, rows: Ints, n_parts: int, max_tokens: int) -> Iterator[Ints]:
-    """Yield ``rows`` in at least ``n_parts`` parts, each of at most ``max_tokens`` with padding."""
+    """Yield ``rows`` in at least ``n_parts`` parts, each of at most ``max_tokens`` with padding.
+
+    Rows of like length go together, so that little is padded.
+    """
+    rows = rows[np.argsort(data.lengths[rows], kind="stable")]
     size = max(1, -(-len(rows) // n_parts))
     for start in range(0, len(rows), size):
         part: list[int] = []

@@ -11,7 +11,7 @@ import torch
 from groupbench.errors import Diverged
 from groupbench_encoder.collate import collate, split_rows
 from groupbench_encoder.objective import LOG_VARIANCE_LR, Surgery, Weights
-from groupbench_encoder.predict import MAX_TOKENS, device_of, mean_loss
+from groupbench_encoder.predict import device_of, mean_loss, tokens_at_once
 from groupbench_encoder.trainable import undisturbed
 
 if TYPE_CHECKING:
@@ -132,9 +132,10 @@ class Loop:
         found = []
         for task, rows in step.rows.items():
             data = self.prepared.tasks[task].train
-            total = torch.zeros((), device=device_of(self.model))
-            for part in split_rows(data, rows, self.batch_divisor, MAX_TOKENS):
-                losses = self.model.losses(collate(data, part, device_of(self.model)))
+            device = device_of(self.model)
+            total = torch.zeros((), device=device)
+            for part in split_rows(data, rows, self.batch_divisor, tokens_at_once(device)):
+                losses = self.model.losses(collate(data, part, device))
                 share = losses.sum() / len(rows)
                 total += share.detach()
                 # Parts of a batch add up to its mean; what weights add is divided among them.

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fault_server import MODEL, Seen, completion_of
-from openai_client import OpenAIClient
 
 from groupbench.llm.pace import Patience
 from groupbench.llm.requests import Request, Requester
 from groupbench.llm.responses import Answer, ResponseStore, Served
 from groupbench.llm.secrets import Redactor, read_key
+from groupbench_openai_client.client import OpenAIClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,6 +14,8 @@ From an example to a prediction::
     answer = read_answer(wording, mode, prompt, [Said(text)])        # the other modes
     output = answers_output(task, examples, prompts, answers)
 
+`PromptedRunner` does all of this; a provider's plugin gives it a `Model`.
+
 Names are imported when they are first used.
 """
 
@@ -35,8 +37,13 @@ if TYPE_CHECKING:
     from groupbench.llm.chat import ChatForm, MessagesForm, PlainForm
     from groupbench.llm.conversation import Conversation, Form, Rendered
     from groupbench.llm.entities import bio_to_spans, read_entities, spans_to_bio
+    from groupbench.llm.forms import form_of
+    from groupbench.llm.model import Abilities, Model, ModelUse
     from groupbench.llm.modes import Mode, choose_mode
+    from groupbench.llm.preview import Preview
     from groupbench.llm.prompt import Prompt, Question
+    from groupbench.llm.prompted import PromptedRunner
+    from groupbench.llm.prompter import Prompter
     from groupbench.llm.readers import Reason, Step, read_label, read_list
     from groupbench.llm.reads import LabelReads, ReadCall, ReadPlan, plan_reads
     from groupbench.llm.schemas import answer_schema, output_cap
@@ -63,8 +70,13 @@ _HOMES = {
     "chat": ("ChatForm", "MessagesForm", "PlainForm"),
     "conversation": ("Conversation", "Form", "Rendered"),
     "entities": ("bio_to_spans", "read_entities", "spans_to_bio"),
+    "forms": ("form_of",),
+    "model": ("Abilities", "Model", "ModelUse"),
     "modes": ("Mode", "choose_mode"),
+    "preview": ("Preview",),
     "prompt": ("Prompt", "Question"),
+    "prompted": ("PromptedRunner",),
+    "prompter": ("Prompter",),
     "readers": ("Reason", "Step", "read_label", "read_list"),
     "reads": ("LabelReads", "ReadCall", "ReadPlan", "plan_reads"),
     "schemas": ("answer_schema", "output_cap"),
@@ -86,6 +98,7 @@ _HOMES = {
 """Where each public name lives."""
 
 __all__ = [
+    "Abilities",
     "Calibration",
     "ChatForm",
     "Conversation",
@@ -97,11 +110,16 @@ __all__ = [
     "LabelTokens",
     "MessagesForm",
     "Mode",
+    "Model",
+    "ModelUse",
     "Normalisation",
     "OnLong",
     "PlainForm",
+    "Preview",
     "Prompt",
     "PromptBuilder",
+    "PromptedRunner",
+    "Prompter",
     "Question",
     "ReadCall",
     "ReadPlan",
@@ -120,6 +138,7 @@ __all__ = [
     "calibrated",
     "choose_mode",
     "fit_threshold",
+    "form_of",
     "label_output",
     "log_softmax",
     "multilabel_output",

@@ -7,16 +7,17 @@ and label are always tokenised together, as they will be read, and cut apart by 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from groupbench.errors import SettingError
-from groupbench.llm.tokenizer import opens_with_bos, special_tokens
+from groupbench.llm.encoding import Encoder
+from groupbench.llm.tokenizer import opens_with_bos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from groupbench.llm.encoding import Span
     from groupbench.llm.tokenizer import Tokenizer
 
 
@@ -54,11 +55,15 @@ class Splitter:
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Make the splitter. ``tokenizer``: a fast one, since offsets are needed."""
         self._tokenizer = tokenizer
-        special = sorted(special_tokens(tokenizer), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, special))) if special else None
+        self._encoder = Encoder(tokenizer)
 
     def split(
-        self, prompt: str, sent: Sequence[int], joint: Joint, surfaces: Mapping[str, str]
+        self,
+        prompt: str,
+        sent: Sequence[int],
+        joint: Joint,
+        surfaces: Mapping[str, str],
+        plain: Sequence[Span] = (),
     ) -> LabelTokens:
         """Return the token ids of ``prompt`` and of each label's continuation.
 
@@ -67,11 +72,16 @@ class Splitter:
             sent: its token ids, with the BOS it is sent with.
             joint: of the rendering.
             surfaces: what each label is called.
+            plain: where the prompt holds special tokens as plain characters.
         """
-        fixed, at = self._stable_cut(prompt, sent)
+        fixed, at = self._stable_cut(prompt, sent, plain)
         tail = prompt[at:] + joint.separator
         texts = [tail + surface + joint.end for surface in surfaces.values()]
-        encodings = self._encode(texts)
+        in_tail = _from(at, plain)
+        encodings = self._encoder.encode_all(
+            texts,
+            [[*in_tail, *self._encoder.spans(each, len(tail))] for each in surfaces.values()],
+        )
         head = list(sent[:fixed])
         if not at:
             _, head = with_bos(self._tokenizer, encodings[0][0])
@@ -96,27 +106,27 @@ class Splitter:
             backed_off=len(sent) - n,
         )
 
-    def _stable_cut(self, prompt: str, sent: Sequence[int]) -> tuple[int, int]:
+    def _stable_cut(
+        self, prompt: str, sent: Sequence[int], plain: Sequence[Span]
+    ) -> tuple[int, int]:
         """Return (token, character) from which on the prompt may be tokenised alone.
 
         A fast tokenizer splits at special tokens first and treats each stretch by itself, so from
         the last one on. That it holds is tried on the prompt; else all is tokenised again for every
         label.
         """
-        found = list(self._special.finditer(prompt)) if self._special else []
-        at = found[-1].start() if found else 0
+        found = [span for span in self._encoder.spans(prompt) if span not in set(plain)]
+        at = found[-1][0] if found else 0
         if at:
-            tail = self._encode([prompt[at:]])[0][0]
+            tail, _ = self._encoder.encode(prompt[at:], _from(at, plain))
             if list(sent[-len(tail) :]) == tail:
                 return len(sent) - len(tail), at
         return 0, 0
 
-    def _encode(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """Return the ids and character spans of each text's tokens."""
-        encoding = self._tokenizer(
-            list(texts), add_special_tokens=False, return_offsets_mapping=True
-        )
-        return list(zip(encoding.input_ids, encoding.offset_mapping, strict=True))
+
+def _from(at: int, spans: Sequence[Span]) -> list[Span]:
+    """Return the spans from a character on, counted from there."""
+    return [(start - at, stop - at) for start, stop in spans if start >= at]
 
 
 def split_labels(

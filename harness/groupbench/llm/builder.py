@@ -66,6 +66,8 @@ class PromptBuilder:
     """Decides which label each shot asks about, where labels are asked about one by one."""
     reasoning_reserve: int = 0
     """Tokens added to the output cap, for models that think before they answer."""
+    max_output: int | None = None
+    """Tokens of an answer that is written, in place of the cap that fits the task."""
 
     def __post_init__(self) -> None:
         demand_mode(self.mode, self.task.kind)
@@ -264,14 +266,16 @@ class PromptBuilder:
         return answer_text(self.task, self.wording, self.mode, shot)
 
     def _cap(self, given: Input) -> int:
-        return output_cap(self.wording, self.mode, self._n_input(given)) + self.reasoning_reserve
+        return self._written(given, self.mode)
 
     def _reserve(self, given: Input) -> int:
         # Scored labels are read token by token after the prompt: they need the room of a choice.
-        mode = Mode.CHOICE if self.mode is Mode.SCORE else self.mode
-        return reserve(
-            output_cap(self.wording, mode, self._n_input(given)) + self.reasoning_reserve
-        )
+        return reserve(self._written(given, Mode.CHOICE if self.mode is Mode.SCORE else self.mode))
+
+    def _written(self, given: Input, mode: Mode) -> int:
+        if self.max_output is not None and self.mode is not Mode.SCORE:
+            return self.max_output + self.reasoning_reserve
+        return output_cap(self.wording, mode, self._n_input(given)) + self.reasoning_reserve
 
     def _n_input(self, given: Input) -> int:
         if self.task.kind is not Kind.TOKEN:

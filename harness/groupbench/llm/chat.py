@@ -24,6 +24,7 @@ from groupbench.llm.conversation import (
     as_messages,
     inline_shots,
 )
+from groupbench.llm.encoding import Encoder, render_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ _NONCE = "zq7xv"
 
 class ChatForm:
     """Renders with the chat template of a tokenizer."""
+
+    stop: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class ChatForm:
         """
         self._inline = inline_shots(shots_as)
         self._tokenizer = tokenizer
+        self._encoder = Encoder(tokenizer)
         self._splitter = Splitter(tokenizer)
         self._options = dict(template_options or {})
         self._joints: dict[tuple[str, ...], Joint] = {}
@@ -71,14 +75,23 @@ class ChatForm:
             DoubleBos: there would be two.
         """
         messages = as_messages(conversation, system=self.system, inline=self._inline)
-        text = self._template(messages, add_generation_prompt=True)
-        ids = list(self._tokenizer(text, add_special_tokens=False).input_ids)
-        sent, _ = with_bos(self._tokenizer, ids)
-        return Rendered(text, sent, messages, len(sent))
+        text, plain = render_guarded(
+            [message["content"] for message in messages],
+            self._encoder.special,
+            lambda contents: self._template(
+                [
+                    {**message, "content": content}
+                    for message, content in zip(messages, contents, strict=True)
+                ],
+                add_generation_prompt=True,
+            ),
+        )
+        sent, _ = with_bos(self._tokenizer, self._encoder.encode(text, plain)[0])
+        return Rendered(text, sent, messages, len(sent), plain)
 
     def count(self, text: str) -> int:
         """Return the tokens of a text by itself."""
-        return len(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return len(self._encoder.plain_ids(text))
 
     def surface(self, surface: str) -> str:
         """Return an answer with the template's separator before it.
@@ -95,7 +108,13 @@ class ChatForm:
             TemplateRewritesTurns: the template does not leave a label as it is.
         """
         joint = self._joint_of(tuple(surfaces.values()))
-        return self._splitter.split(rendered.text, rendered.ids or (), joint, surfaces)
+        return self._splitter.split(
+            rendered.text, rendered.ids or (), joint, surfaces, rendered.plain
+        )
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the vocabulary's spelling of token ids."""
+        return tuple(self._tokenizer.convert_ids_to_tokens(list(ids)))
 
     def _joint_of(self, surfaces: tuple[str, ...]) -> Joint:
         """Return what the template puts around any of these answers; tried once."""
@@ -161,10 +180,12 @@ class PlainForm:
 
     joint = Joint(" ", "\n\n")
     name = "plain"
+    stop = (joint.end,)
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Make the form. ``tokenizer``: of the served model."""
         self._tokenizer = tokenizer
+        self._encoder = Encoder(tokenizer)
         self._splitter = Splitter(tokenizer)
 
     def render(self, conversation: Conversation) -> Rendered:
@@ -172,13 +193,13 @@ class PlainForm:
         shots = [f"{asked}{self.joint.separator}{answer}" for asked, answer in conversation.shots]
         parts = [conversation.instruction, *shots, conversation.ask]
         text = self.joint.end.join(part for part in parts if part)
-        ids = list(self._tokenizer(text, add_special_tokens=False).input_ids)
-        sent, _ = with_bos(self._tokenizer, ids)
-        return Rendered(text, sent, None, len(sent))
+        plain = tuple(self._encoder.spans(text))  # nothing in it is a template's
+        sent, _ = with_bos(self._tokenizer, self._encoder.encode(text, plain)[0])
+        return Rendered(text, sent, None, len(sent), plain)
 
     def count(self, text: str) -> int:
         """Return the tokens of a text by itself."""
-        return len(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return len(self._encoder.plain_ids(text))
 
     def surface(self, surface: str) -> str:
         """Return an answer with a blank before it."""
@@ -186,11 +207,19 @@ class PlainForm:
 
     def split(self, rendered: Rendered, surfaces: Mapping[str, str]) -> LabelTokens:
         """Return the token ids of the context and of each label."""
-        return self._splitter.split(rendered.text, rendered.ids or (), self.joint, surfaces)
+        return self._splitter.split(
+            rendered.text, rendered.ids or (), self.joint, surfaces, rendered.plain
+        )
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the vocabulary's spelling of token ids."""
+        return tuple(self._tokenizer.convert_ids_to_tokens(list(ids)))
 
 
 class MessagesForm:
     """Leaves rendering to a provider: messages are sent, and tokens can only be estimated."""
+
+    stop: tuple[str, ...] = ()
 
     def __init__(self, *, shots_as: str = "turns") -> None:
         """Make the form.
@@ -218,6 +247,11 @@ class MessagesForm:
     def surface(self, surface: str) -> str:
         """Return an answer as it is: what precedes it is the provider's."""
         return surface
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return nothing: there are no ids."""
+        del ids
+        return ()
 
     def split(self, rendered: Rendered, surfaces: Mapping[str, str]) -> LabelTokens:
         """Raise `SettingError`: without token ids labels cannot be scored."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from groupbench.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from groupbench.llm.boundaries import LabelTokens
 
@@ -39,6 +39,8 @@ class Rendered:
     """``None`` where there is no chat template."""
     n_tokens: int
     """Exact where there are ids; else estimated, rather too high."""
+    plain: tuple[tuple[int, int], ...] = ()
+    """Characters of ``text`` that read like special tokens and come from what is said."""
 
 
 class Form(Protocol):
@@ -46,6 +48,8 @@ class Form(Protocol):
 
     name: str
     """For the record: ``chat``, ``plain`` or ``messages``, and what else was chosen."""
+    stop: tuple[str, ...]
+    """Texts that end an answer, besides the model's own end marks."""
 
     def render(self, conversation: Conversation) -> Rendered:
         """Return the conversation as it is sent."""
@@ -57,6 +61,10 @@ class Form(Protocol):
 
     def surface(self, surface: str) -> str:
         """Return an answer as the model would write it, with what precedes it."""
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the vocabulary's spelling of token ids, for people to read."""
         ...
 
     def split(self, rendered: Rendered, surfaces: Mapping[str, str]) -> LabelTokens:

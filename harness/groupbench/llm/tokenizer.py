@@ -20,6 +20,10 @@ class Tokenizer(Protocol):
         """Return ``input_ids`` and, with ``return_offsets_mapping``, ``offset_mapping``."""
         ...
 
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> Any:  # noqa: ANN401 - transformers' own
+        """Return the vocabulary's spelling of each id, for people to read."""
+        ...
+
     def apply_chat_template(
         self,
         conversation: Sequence[Mapping[str, str]],
@@ -35,7 +39,7 @@ def opens_with_bos(tokenizer: Tokenizer) -> bool:
     return bos is not None and tokenizer("").input_ids[:1] == [bos]
 
 
-def special_tokens(tokenizer: Tokenizer) -> frozenset[str]:
-    """Return the special tokens: text on their two sides is tokenised apart."""
+def special_tokens(tokenizer: Tokenizer) -> dict[str, object]:
+    """Return the special tokens by their text: what is on their two sides is tokenised apart."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
-    return frozenset(str(token) for token in added.values() if getattr(token, "special", False))
+    return {str(token): token for token in added.values() if getattr(token, "special", False)}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from asking import KEY, QUICK, SERVED, Recorder, ask, chat, mixed, reads, replies, truth
 from fault_server import MODEL, ODD, RATE_LIMITS, SKIPPING, TRANSIENT, FaultServer
-from openai_client import OpenAIClient
 
 from groupbench.errors import SettingError
 from groupbench.llm.client import Reply
@@ -27,6 +26,7 @@ from groupbench.llm.responses import Answer, ResponseStore
 from groupbench.llm.spending import Spending
 from groupbench.llm.usage import Usage
 from groupbench.predictions import Outcome
+from groupbench_openai_client.client import OpenAIClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
