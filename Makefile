@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := encoder,lora,surgery,llm,references,hub,evaluate
 STORE ?= .groupbench
 
-.PHONY: quickstart test lint bench bench-quick bench-calibration bench-throughput-full docs clean
+.PHONY: quickstart test test-llm lint bench bench-quick bench-calibration bench-throughput-full docs clean
 
 ## The whole set-up, then the main job on the embedded calibration suite.
 quickstart: .venv/run.stamp
@@ -13,6 +13,10 @@ quickstart: .venv/run.stamp
 ## The whole set-up, then every test.
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+## A real vLLM on this processor, in an environment of its own (2.5 GB), and the tests that need it.
+test-llm: .venv/test.stamp .venv-vllm/stamp
+	GROUPBENCH_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/vllm
 
 lint: .venv/lint.stamp .venv/test.stamp
 	$(BIN)/ruff format --check .
@@ -51,10 +55,18 @@ bench-%: .venv/run.stamp
 		--editable ".[$(EXTRAS),test]"
 	touch $@
 
+# It asks for packages that have no part for processors: hence torch alone, and --no-deps.
+.venv-vllm/stamp: tests/vllm/requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --constraint constraints.txt torch
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --require-hashes \
+		--requirement tests/vllm/requirements.txt
+	touch $@
+
 .venv/lint.stamp: .venv/run.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 		--editable ".[$(EXTRAS),test,lint]"
 	touch $@
 
 clean:
-	rm -rf .venv .groupbench dist build
+	rm -rf .venv .venv-vllm .groupbench dist build

@@ -20,6 +20,7 @@ def _list_group(name: str, summary: str, more: dict[str, Lazy] | None = None) ->
 COMMANDS = {
     "run": Lazy(f"{_CLI}.run:run", "Run every grouping with every runner, show the leaderboard."),
     "group": Lazy(f"{_CLI}.group:group", "Propose a grouping and show its evidence."),
+    "prompt": Lazy(f"{_CLI}.prompt:prompt", "Show what a language model is sent, in tokens."),
     "explain": Lazy(f"{_CLI}.explain:explain", "Say what a cell's key is made of, what changed."),
     "leaderboard": Lazy(f"{_CLI}.leaderboard:leaderboard", "Show leaderboards of a store."),
     "store": Lazy(f"{_CLI}.store:store", "Check a store, or remove what nothing uses."),

@@ -180,7 +180,7 @@ class PlainForm:
 
     joint = Joint(" ", "\n\n")
     name = "plain"
-    stop = (joint.end,)
+    stop: tuple[str, ...] = (joint.end,)
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Make the form. ``tokenizer``: of the served model."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from groupbench.predictions import Output
-    from groupbench.runner import FitRequest, FitResult, Runner
+    from groupbench.runner import FitRequest, FitResult, Runner, Service
 
 _ODD = ("naïve café", "日本語 テキスト", "😀 👩‍👩‍👧", "e\u0301 \u200b zero width", "a" * 3000, "!?")
 """Texts that tokenizers stumble over."""
@@ -178,7 +180,15 @@ CHECKS: tuple[Check, ...] = (
 def _fit(runner: Runner, request: FitRequest) -> FitResult:
     if reason := runner.availability():
         raise CannotCheckError(f"{runner.name} cannot be checked here: {reason}")
-    return runner.fit(request)
+    make = getattr(runner, "service", None)
+    service: Service | None = make() if make is not None else None
+    if service is None:
+        return runner.fit(request)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return runner.fit(replace(request, service=service.start(Path(folder))))
+        finally:
+            service.stop()
 
 
 def _predictions(runner: Runner, task: Task, result: FitResult) -> None:

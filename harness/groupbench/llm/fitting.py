@@ -1,0 +1,145 @@
+"""A fit of a prompted runner: every example asked about, every answer read, all of it counted."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from groupbench.llm.answers import Reading, answers_output, read_answer
+from groupbench.llm.asked import Tally, ask, light
+from groupbench.llm.modes import Mode
+from groupbench.llm.prompter import Prompter
+from groupbench.llm.readers import Reason
+from groupbench.llm.scores import Calibration, Normalisation
+from groupbench.llm.scoring import Scorer
+from groupbench.runner import Costs, FitResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from groupbench.canonical import Json
+    from groupbench.llm.model import Model
+    from groupbench.llm.prompt import Prompt
+    from groupbench.llm.prompted import PromptedRunner
+    from groupbench.predictions import Output
+    from groupbench.runner import FitRequest, TaskInput
+    from groupbench.task import Example, Split
+
+SCORES = "label-scores"
+"""Under this name a fit keeps what was read of labels; other normalisations need no request."""
+
+
+def fit(runner: PromptedRunner, request: FitRequest) -> FitResult:
+    """Return what a model says about every example of a request.
+
+    Raises:
+        SettingError: it cannot be asked in the mode of the settings.
+        PolicyError: more would be spent than may be.
+    """
+    outputs: dict[str, Mapping[Split, Output]] = {}
+    facts: dict[str, Json] = {}
+    arrays: dict[str, Any] = {}
+    warnings: list[str] = []
+    n = 0
+    with runner.open(request) as model:
+        started = time.perf_counter()
+        for given in request.tasks:
+            prompter = Prompter.of(runner, model.abilities, given, request.seed)
+            warnings += _warnings(prompter)
+            if prompter.mode is Mode.SCORE:
+                outputs[given.task.name], facts[given.task.name], read = _scored(
+                    runner, model, prompter, given
+                )
+                arrays |= {f"{given.task.name}.{name}": array for name, array in read.items()}
+            else:
+                outputs[given.task.name], facts[given.task.name] = _answered(
+                    runner, model, prompter, given
+                )
+            n += sum(map(len, given.predict.values()))
+        seconds = time.perf_counter() - started
+        use = model.use()
+    return FitResult(
+        outputs=outputs,
+        costs=Costs(
+            predict_seconds=seconds, n_predicted=n, n_parameters=use.n_parameters, usd=use.usd
+        ),
+        arrays={SCORES: arrays} if arrays else {},
+        training={"prompts": facts, "model": dict(use.facts)},
+        warnings=tuple(warnings),
+    )
+
+
+def _scored(
+    runner: PromptedRunner, model: Model, prompter: Prompter, given: TaskInput
+) -> tuple[Mapping[Split, Output], Json, Mapping[str, Any]]:
+    scorer = Scorer(
+        prompter,
+        model,
+        Normalisation(runner.normalisation),
+        Calibration(runner.calibration),
+        fit_threshold=runner.threshold == "fitted",
+    )
+    scorer.prepare(given.dev_a)
+    found = {split: scorer.predict(split, rows) for split, rows in given.predict.items()}
+    facts = {
+        **_facts(prompter, {split: tally for split, (_, tally) in found.items()}),
+        "normalisation": runner.normalisation,
+        "calibration": runner.calibration,
+        **scorer.facts,
+    }
+    return {split: output for split, (output, _) in found.items()}, facts, scorer.arrays
+
+
+def _answered(
+    runner: PromptedRunner, model: Model, prompter: Prompter, given: TaskInput
+) -> tuple[Mapping[Split, Output], Json]:
+    outputs: dict[Split, Output] = {}
+    tallies: dict[Split, Tally] = {}
+    for split, examples in given.predict.items():
+        outputs[split], tallies[split] = _read(model, prompter, examples, salvage=runner.salvage)
+    return outputs, _facts(prompter, tallies)
+
+
+def _read(
+    model: Model, prompter: Prompter, examples: Sequence[Example], *, salvage: bool
+) -> tuple[Output, Tally]:
+    tally = Tally()
+    prompts: list[Prompt] = []
+    answers: list[Reading] = []
+    for prompt, said in ask(prompter.prompts(examples), model.generate):
+        if isinstance(said, Reason):
+            answer = Reading(reason=said)
+        else:
+            answer = read_answer(prompter.wording, prompter.mode, prompt, said, salvage=salvage)
+        tally.add(prompt, answer.reason)
+        if answer.step is not None:
+            tally.more[f"read_{answer.step}"] += 1
+        tally.more["salvaged"] += answer.salvaged
+        tally.more.update({f"items_{name}": count for name, count in answer.counts.items()})
+        prompts.append(light(prompt))
+        answers.append(answer)
+    return answers_output(prompter.builder.task, examples, prompts, answers), tally
+
+
+def _facts(prompter: Prompter, tallies: Mapping[Split, Tally]) -> dict[str, Json]:
+    return {
+        "mode": str(prompter.mode),
+        "form": prompter.builder.form.name,
+        "limit": prompter.builder.limit,
+        "shots": {
+            "asked": prompter.k,
+            "set": "per_example" if prompter.per_example else "fixed",
+            "ids": [shot.id for shot in prompter.fixed],
+        },
+        "splits": {str(split): tally.to_json() for split, tally in tallies.items()},
+    }
+
+
+def _warnings(prompter: Prompter) -> list[str]:
+    warnings = list(prompter.wording.warnings)
+    if len(prompter.fixed) < prompter.k:
+        warnings.append(
+            f"{prompter.builder.task.name}: only {len(prompter.fixed)} of {prompter.k} shots:"
+            " train has no more that fit, or that are not among the examples to predict."
+        )
+    return warnings

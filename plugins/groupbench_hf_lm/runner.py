@@ -1,0 +1,131 @@
+"""The runner ``hf-lm``: its settings, and what can be said without importing torch."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from groupbench.llm.model import Abilities
+from groupbench.llm.prompted import DECIDING, PromptedRunner
+from groupbench.llm.weights import (
+    MissingModelError,
+    OpenModel,
+    context_length,
+    model_hash,
+    offline,
+)
+from groupbench.runner import Place, Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from groupbench.canonical import Json
+    from groupbench.grouping import Group
+    from groupbench.llm.model import Model
+    from groupbench.runner import FitRequest
+    from groupbench.suite import Suite
+
+CAPABILITIES = frozenset({"token_prompts", "label_reads", "chat"})
+"""What it can do, named as `groupbench.llm.modes.NEEDS`."""
+
+PROCESS_BYTES = 700_000_000
+"""Resident memory of a process that has imported torch and transformers."""
+
+
+@dataclass(frozen=True)
+class HfLmRunner(PromptedRunner):
+    """Asks a causal language model in this process; nothing is trained and nothing leaves."""
+
+    name: ClassVar[str] = "hf-lm"
+    summary: ClassVar[str] = "a language model in this process, zero- or few-shot; no server"
+    preload: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "transformers.models.auto.modeling_auto",
+        "transformers.models.auto.tokenization_auto",
+        "transformers.generation.utils",
+        "groupbench.llm.fitting",
+        "groupbench_hf_lm.model",
+    )
+    deciding_modules: ClassVar[tuple[str, ...]] = (*DECIDING, "groupbench.llm.weights")
+
+    model: str = field(default="", metadata={"in_label": True})
+    """A folder, or a hub id (REVISION may follow: id@REVISION)."""
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """How prompts are rendered; auto: with the model's chat template if it has one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What weights and products are in; log-probabilities are float32 always."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """What to compute on."""
+    batch_size: int = 8
+    """Sequences computed side by side; changes no answer but near-ties."""
+    threads: int = 1
+    """CPU threads."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("batch_size", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least 1")
+        if self.mode in {"choice", "json"}:
+            raise ValueError(
+                f"mode = '{self.mode}': hf-lm constrains no answer; use auto, score or text"
+            )
+
+    @property
+    def source(self) -> OpenModel:
+        """Where the weights come from."""
+        return OpenModel.of(self.model)
+
+    def availability(self) -> str | None:
+        """Return why it cannot run here, with the mend; asks no network."""
+        from importlib.util import find_spec
+
+        for module in ("torch", "transformers", "jinja2"):
+            if find_spec(module) is None:
+                return f"{module} is not installed: pip install 'groupbench[encoder,llm]'"
+        try:
+            self.source.find()
+        except MissingModelError as missing:
+            if offline() or self.source.is_folder or not self.model.strip():
+                return str(missing).removesuffix(".")
+        return None
+
+    def place(self) -> Place:
+        """It computes in this process."""
+        return Place.LOCAL
+
+    def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
+        """Return what a fit needs: the weights, and as much again for caches and logits."""
+        try:
+            weights = sum(p.stat().st_size for p in self.source.find().glob("*.safetensors"))
+        except MissingModelError:
+            weights = 2_000_000_000
+        gpus = 1 if self.device == "cuda" else 0
+        return Resources(self.threads, gpus, PROCESS_BYTES + 2 * weights)
+
+    def identity(self) -> Mapping[str, Json]:
+        """Return the hash of weights and tokenizer. Downloads them where they are missing."""
+        return {"weights": model_hash(self.source.fetch())}
+
+    def abilities(self) -> Abilities:
+        """Return what decides the prompts: loads the tokenizer, no weights and no torch."""
+        from groupbench_hf_lm.load import load_tokenizer, made_form
+
+        folder = self.source.fetch()
+        form = made_form(self, load_tokenizer(folder))
+        return Abilities(form, context_length(folder), CAPABILITIES)
+
+    @contextmanager
+    def open(self, request: FitRequest) -> Iterator[Model]:
+        """Yield the model, loaded for one fit."""
+        from groupbench_hf_lm.load import load_model, load_tokenizer, made_form, threads_of
+        from groupbench_hf_lm.model import HfModel
+
+        folder = self.source.fetch()
+        tokenizer = load_tokenizer(folder)
+        abilities = Abilities(made_form(self, tokenizer), context_length(folder), CAPABILITIES)
+        with threads_of(self.threads):
+            net = load_model(folder, dtype=self.dtype, device=self.device)
+            batch_size = max(1, self.batch_size // request.batch_divisor)
+            yield HfModel(net, tokenizer, abilities, batch_size)

@@ -1,0 +1,51 @@
+"""Probing a server once, when a run first needs it; its fits are told what was found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from groupbench.llm.probe import Probed, probe
+from groupbench.llm.secrets import Redactor
+from groupbench.llm.vllm_server import VllmServer
+from groupbench_openai_client.client import OpenAIClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FOUND = "probed"
+"""Of an address: the finding, as JSON."""
+
+
+def probed(address: Mapping[str, str]) -> dict[str, str]:
+    """Return an address together with what its server was found to do.
+
+    Raises:
+        StoppedError: the server does not answer, or refuses the key.
+    """
+
+    async def run() -> Probed:
+        async with OpenAIClient(address["url"], address["api_key"]) as client:
+            return await probe(client, address["model"], redact=Redactor([address["api_key"]]))
+
+    return {**address, FOUND: json.dumps(asyncio.run(run()).as_json())}
+
+
+class ProbedServer(VllmServer):
+    """A vLLM server that is probed when it is ready."""
+
+    def start(self, folder: Path) -> Mapping[str, str]:
+        """Start it, wait until it is ready, and probe it.
+
+        Raises:
+            ServerError: it did not start.
+            StoppedError: it does not answer as it should.
+        """
+        address = super().start(folder)
+        try:
+            return probed(address)
+        except BaseException:
+            self.stop()
+            raise
