@@ -103,6 +103,11 @@ def _installation(python: str) -> Installation:
             check=True,
         )
         said = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        raise SettingError(
+            f"python = '{python}' said nothing in {_INSPECT_SECONDS:g} s when asked for its vLLM:"
+            " the machine is too busy, or it is no Python interpreter."
+        ) from None
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         raise SettingError(
             f"python = '{python}' is no Python interpreter that runs. {mend}"
