@@ -67,7 +67,7 @@ def _of_cell(run: Run, cell: str) -> list[tuple[FitOrder, tuple[str, ...]]]:
                 bench.propose(draw) for draw in combination.strategy.draws
             )
         found: dict[str, tuple[FitOrder, list[str]]] = {}
-        for seed, _, serving in run.cells(combination):
+        for seed, _, serving in combination.cells():
             if f"{prefix}{seed}" == cell:
                 for task, order in serving.items():
                     found.setdefault(order.key, (order, []))[1].append(task)
@@ -87,7 +87,7 @@ def _of_key(run: Run, prefix: str) -> list[tuple[FitOrder, tuple[str, ...]]]:
                 if all(run.scheduler.stored(order) is not None for order in evidence):
                     combination.groupings = (*combination.groupings, bench.propose(draw))
         if combination.strategy is None or combination.groupings:
-            orders += [o for _, _, serving in run.cells(combination) for o in serving.values()]
+            orders += [o for _, _, serving in combination.cells() for o in serving.values()]
         for order in orders:
             if order.key.startswith(prefix):
                 found[order.key] = (order, order.group.trains)

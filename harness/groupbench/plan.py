@@ -13,8 +13,9 @@ from groupbench.task import Split
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from groupbench.combination import Combination
     from groupbench.keys import FitOrder
-    from groupbench.run import Combination, Run
+    from groupbench.run import Run
 
 SCHEMA = "groupbench/plan/1"
 
@@ -82,7 +83,7 @@ def _orders(run: Run, combination: Combination) -> tuple[list[FitOrder], bool]:
         else:
             decided = False
     if decided:
-        final = [o for _, _, serving in run.cells(combination) for o in serving.values()]
+        final = [o for _, _, serving in combination.cells() for o in serving.values()]
     else:
         final = [
             bench.order(Group.of([name]), seed)

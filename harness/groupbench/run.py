@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from groupbench.bench import RunBench, spent_on
-from groupbench.canonical import digest
-from groupbench.cell import Cell, Entry, Spent, Status
+from groupbench.bench import RunBench
+from groupbench.cell import Entry, Status
+from groupbench.combination import Combination
 from groupbench.errors import GroupbenchError
 from groupbench.execute import describe_failure
-from groupbench.grouping import Group, Grouping
 from groupbench.jobs import Limits
 from groupbench.policy import refusal
 from groupbench.schedule import Scheduler
-from groupbench.task import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from groupbench.fits import Fit
     from groupbench.keys import FitOrder, RunnerIdentity
@@ -49,25 +47,6 @@ class RunFinished:
     """The limit that stopped it."""
     details: Mapping[str, str] = field(default_factory=dict)
     """Tracebacks of failures, by cell."""
-
-
-@dataclass(eq=False)
-class Combination:
-    """A strategy with a runner, on its way to an entry."""
-
-    identity: RunnerIdentity
-    strategy: StrategyChoice | None
-    """``None`` for a runner that does not share."""
-    groupings: tuple[Grouping, ...] = ()
-    """One for each draw, once decided."""
-    status: Status | None = None
-    """Set where no cell will be computed."""
-    reason: str | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The grouping's spec."""
-        return self.strategy.label if self.strategy is not None else None
 
 
 @dataclass(eq=False)
@@ -129,7 +108,7 @@ class Run:
                     self._decide(combination)
             self._compute(combinations, [])
             for position, combination in enumerate(combinations):
-                entries[position] = self._entry(combination)
+                entries[position] = combination.entry()
                 for cell in entries[position].cells:
                     self.notify("groupbench_cell_finished", cell)
         ordered = tuple(entries[position] for position in sorted(entries))
@@ -146,6 +125,7 @@ class Run:
         found = []
         for use in self.resolved.runners:
             runner = use.identity.runner
+            bench = self.benches[use.identity.label]
             shares = runner.shares and runner.trains
             strategies: Sequence[StrategyChoice | None] = use.strategies if shares else [None]
             status, reason = None, self._unavailable(use.identity)
@@ -155,7 +135,7 @@ class Run:
                 reason = refusal(self.resolved.suite, runner, self.resolved.experiment.allow)
                 status = Status.REFUSED if reason is not None else None
             found += [
-                Combination(use.identity, strategy, status=status, reason=reason)
+                Combination(bench, strategy, status=status, reason=reason)
                 for strategy in strategies
             ]
         return found
@@ -170,27 +150,13 @@ class Run:
             return str(problem)
         return reason
 
-    def cells(self, combination: Combination) -> Iterator[tuple[int, int, Mapping[str, FitOrder]]]:
-        """Yield seed, draw and the order that serves each task, for each cell of a combination."""
-        bench = self.benches[combination.identity.label]
-        seeds = bench.seeds if bench.runner.seeded else bench.seeds[:1]
-        if combination.strategy is None:
-            alone = [Group.of([name]) for name in self.resolved.suite.names]
-            draws: Sequence[Sequence[Group]] = [alone]
-        else:
-            draws = [grouping.groups for grouping in combination.groupings]
-        for draw, groups in enumerate(draws):
-            for seed in seeds:
-                orders = {group: bench.order(group, seed) for group in groups}
-                yield seed, draw, {t: orders[g] for g in groups for t in g.serves}
-
     def _decide_at_once(self, combinations: Sequence[Combination]) -> list[FitOrder]:
         """Decide what needs no evidence; return the fits that the others need."""
         evidence: list[FitOrder] = []
         for combination in combinations:
             if combination.strategy is None or combination.status is not None:
                 continue
-            bench = self.benches[combination.identity.label]
+            bench = combination.bench
             try:
                 plans = [bench.plan(draw) for draw in combination.strategy.draws]
             except Exception as failure:  # noqa: BLE001 - a plugin may raise anything
@@ -206,7 +172,7 @@ class Run:
     def _decide(self, combination: Combination) -> None:
         if combination.strategy is None:
             return
-        bench = self.benches[combination.identity.label]
+        bench = combination.bench
         try:
             combination.groupings = tuple(
                 bench.propose(strategy) for strategy in combination.strategy.draws
@@ -227,107 +193,10 @@ class Run:
             order
             for combination in combinations
             if combination.status is None
-            for _, _, serving in self.cells(combination)
+            for _, _, serving in combination.cells()
             for order in serving.values()
         ]
         return self.scheduler.complete([*evidence, *wanted])
-
-    def _entry(self, combination: Combination) -> Entry:
-        """Return the entry of a combination whose fits have been computed, as far as they could."""
-        identity, bench = combination.identity, self.benches[combination.identity.label]
-        cells: list[Cell] = []
-        if combination.status is None:
-            cells = [
-                self._cell(combination, seed, draw, serving)
-                for seed, draw, serving in self.cells(combination)
-            ]
-            status, reason = _status_of(cells)
-            if self.scheduler.stopped is not None and status is Status.FAILED:
-                status = Status.REFUSED
-        else:
-            status, reason = combination.status, combination.reason
-        strategy = combination.strategy
-        deciding = Spent()
-        warnings: dict[str, None] = {}
-        if strategy is not None and combination.groupings:
-            for draw in strategy.draws:
-                deciding += bench.deciding(draw)
-            for grouping in combination.groupings:
-                warnings.update(dict.fromkeys(grouping.warnings))
-        for cell in cells:
-            warnings.update(dict.fromkeys(cell.warnings))
-        content = {
-            "grouping": combination.label,
-            "runner": identity.label,
-            "tasks": {task.name: task.fingerprint for task in self.resolved.suite},
-            "cells": [[c.seed, c.draw, str(c.status), dict(c.fits)] for c in cells],
-            "reason": reason,
-        }
-        return Entry(
-            key=digest(content),
-            grouping=combination.label,
-            runner=identity.label,
-            status=status,
-            cells=tuple(cells),
-            groupings=combination.groupings,
-            reason=reason,
-            oracle=strategy.oracle if strategy is not None else False,
-            deciding=deciding,
-            warnings=tuple(warnings),
-        )
-
-    def _cell(
-        self, combination: Combination, seed: int, draw: int, serving: Mapping[str, FitOrder]
-    ) -> Cell:
-        orders = {order.key: order for order in serving.values()}
-        fits = {key: self.scheduler.stored(order) for key, order in orders.items()}
-        missing = {
-            orders[key].label: self.scheduler.failures.get(key, "it was not computed")
-            for key, fit in fits.items()
-            if fit is None
-        }
-        common = {
-            "grouping": combination.label,
-            "runner": combination.identity.label,
-            "seed": seed,
-            "draw": draw,
-            "fits": {task: order.key for task, order in serving.items()},
-        }
-        if missing:
-            reason = "; ".join(f"{name}: {why}" for name, why in missing.items())
-            return Cell(status=Status.FAILED, reason=reason, **common)  # type: ignore[arg-type] # typed above
-        there = {key: fit for key, fit in fits.items() if fit is not None}
-        training = Spent()
-        left_out: dict[str, int] = {}
-        for fit in there.values():
-            training += spent_on(fit)
-            left_out.update(fit.result["left_out"])
-        return Cell(
-            status=Status.OK,
-            predictions={
-                task: there[order.key].predictions(task, Split.TEST)
-                for task, order in serving.items()
-            },
-            training=training,
-            predict_seconds=sum(fit.costs.predict_seconds for fit in there.values()),
-            n_parameters=sum(fit.costs.n_parameters for fit in there.values()),
-            left_out=left_out,
-            warnings=tuple(
-                f"{fit.order.label}: {warning}"
-                for fit in there.values()
-                for warning in fit.warnings
-            ),
-            **common,  # type: ignore[arg-type] # typed above
-        )
-
-
-def _status_of(cells: Sequence[Cell]) -> tuple[Status, str | None]:
-    """Return an entry's status and reason from its cells."""
-    bad = [cell for cell in cells if cell.status is not Status.OK]
-    if not bad:
-        return Status.OK, None
-    status = Status.FAILED if len(bad) == len(cells) else Status.PARTIAL
-    return status, bad[0].reason
 
 
 def exit_code(entries: Sequence[Entry], *, stopped: bool) -> int:
