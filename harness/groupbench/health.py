@@ -7,6 +7,8 @@ import platform
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from groupbench.offline import offline_because
+
 if TYPE_CHECKING:
     from groupbench.plugins import Plugins
 
@@ -29,7 +31,7 @@ def health(plugins: Plugins) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": len(affinity(0)) if affinity is not None else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "offline": os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"},
+        "offline": offline_because() is not None,
         "libraries": {name: _version(name) for name in LIBRARIES},
         "available": [
             {

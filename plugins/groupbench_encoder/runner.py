@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from groupbench.errors import GroupbenchError
+from groupbench.model_files import MissingModelError
+from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
 from groupbench_encoder.presets import Preset, preset_of
-from groupbench_encoder.weights import RANDOM, MissingWeightsError, Model, offline, weights_hash
+from groupbench_encoder.weights import RANDOM, Model, weights_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,8 +167,8 @@ class EncoderRunner:
         try:
             if not self.source.random:
                 self.source.find()
-        except MissingWeightsError as missing:
-            if offline() or self.source.is_folder or self.source.is_here:
+        except MissingModelError as missing:
+            if offline_because() or self.source.is_folder or self.source.is_here:
                 return str(missing)
         try:
             self.computes_on()
@@ -190,7 +192,7 @@ class EncoderRunner:
         try:
             if not self.source.random:
                 weights = sum(p.stat().st_size for p in self.source.find().glob("*.safetensors"))
-        except MissingWeightsError:
+        except MissingModelError:
             weights = 500_000_000
         gpus = 1 if self.computes_on().device == "cuda" else 0
         return Resources(self.threads, gpus, PROCESS_BYTES + 5 * weights)

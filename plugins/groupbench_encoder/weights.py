@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from groupbench.cache import cache_folder
-from groupbench.canonical import canonical
-from groupbench.errors import SettingError
+from groupbench.model_files import (
+    MissingModelError,
+    demand_safetensors,
+    file_hash,
+    files_hash,
+    hub_repository,
+    hub_snapshot,
+)
+from groupbench.offline import offline_because
 from groupbench_encoder.presets import PRESETS, TINY
 
 TOKENIZER_FILES = (
@@ -32,10 +36,6 @@ PATTERNS = ("config.json", *TOKENIZER_FILES, "*.safetensors", "*.safetensors.ind
 
 RANDOM = "random"
 """The hash of weights that are drawn from the fit's seed."""
-
-
-class MissingWeightsError(SettingError):
-    """Weights that are not on this machine, or not in a form that is safe to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Model:
             return "bert"
         try:
             config = json.loads((self.find() / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, MissingWeightsError):
+        except (OSError, ValueError, MissingModelError):
             return ""
         return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
@@ -84,11 +84,11 @@ class Model:
         """Return the folder of its files on this machine.
 
         Raises:
-            MissingWeightsError: there is none, or it holds no safetensors; the message says how
+            MissingModelError: there is none, or it holds no safetensors; the message says how
                 to get them.
         """
         if _is_folder(self.name):
-            return _checked(Path(self.name).expanduser(), self.name)
+            return demand_safetensors(Path(self.name).expanduser(), self.name)
         preset = PRESETS.get(self.name)
         if preset and preset.package and not self.revision:
             folder = _in_package(preset.package, preset.package_sha256)
@@ -98,26 +98,26 @@ class Model:
         folder = _in_hub_cache(hub_id, self.revision)
         if folder is None:
             known = "" if preset else f" It is no preset either ({', '.join(PRESETS)})."
-            raise MissingWeightsError(
+            raise MissingModelError(
                 f"model = '{self.name}': {hub_id} is not on this machine.{known} "
                 f"{self._mend(hub_id, preset.package if preset else '')}"
             )
-        return _checked(folder, hub_id)
+        return demand_safetensors(folder, hub_id)
 
     def fetch(self) -> Path:
         """Return the folder of its files, downloading what is missing unless offline.
 
         Raises:
-            MissingWeightsError: they cannot be had, or hold no safetensors.
+            MissingModelError: they cannot be had, or hold no safetensors.
         """
         try:
             return self.find()
-        except MissingWeightsError:
-            if offline() or _is_folder(self.name):
+        except MissingModelError:
+            if offline_because() or _is_folder(self.name):
                 raise
         preset = PRESETS.get(self.name)
         hub_id = preset.hub if preset else self.name
-        return _checked(_download(hub_id, self.revision), hub_id)
+        return demand_safetensors(_download(hub_id, self.revision), hub_id)
 
     def _mend(self, hub_id: str, package: str) -> str:
         at = f" --revision {self.revision}" if self.revision else ""
@@ -129,54 +129,13 @@ class Model:
         )
 
 
-def offline() -> bool:
-    """Whether the network must not be used."""
-    names = ("HF_HUB_OFFLINE", "GROUPBENCH_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(name, "").lower() in {"1", "true", "yes", "on"} for name in names)
-
-
 def weights_hash(folder: Path) -> str:
     """Return a SHA-256 over everything that is read of the model in ``folder``.
 
     Equal files give equal hashes wherever they are. Hashes of files are remembered by path, size
     and modification time, where the cache folder can be written.
     """
-    files = sorted({path for pattern in PATTERNS for path in folder.glob(pattern)})
-    return hashlib.sha256(canonical([[path.name, file_hash(path)] for path in files])).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, from memory if it has not changed."""
-    path = path.resolve()
-    stat = path.stat()
-    state = [stat.st_size, stat.st_mtime_ns]
-    memory = cache_folder("weights") / "sha256.json"
-    known = _recall(memory)
-    entry = known.get(str(path))
-    if isinstance(entry, list) and entry[:2] == state:
-        return str(entry[2])
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    _remember(memory, {**known, str(path): [*state, found]})
-    return found
-
-
-def _recall(memory: Path) -> dict[str, object]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _remember(memory: Path, known: dict[str, object]) -> None:
-    aside = memory.with_name(f"{memory.name}.{os.getpid()}")
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(known), encoding="utf-8")
-        aside.replace(memory)
-    except OSError:
-        return  # hashing again costs a second, and nothing else depends on it
+    return files_hash(folder, PATTERNS)
 
 
 def _is_folder(model: str) -> bool:
@@ -194,21 +153,9 @@ def _in_package(package: str, sha256: str) -> Path | None:
 
 
 def _in_hub_cache(hub_id: str, revision: str) -> Path | None:
-    """Return a snapshot in the Hugging Face cache, found without importing or asking anything."""
-    home = os.environ.get("HF_HOME") or str(
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    )
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    repository = cache / f"models--{hub_id.replace('/', '--')}"
-    commit = revision or "main"
-    named = repository / "refs" / commit
-    if named.is_file():
-        commit = named.read_text(encoding="utf-8").strip()
-    snapshot = repository / "snapshots" / commit
-    if not (snapshot / "config.json").is_file():
-        return None
-    if not revision and not any(snapshot.glob("*.safetensors")):
-        return _converted(repository) or snapshot
+    snapshot = hub_snapshot(hub_id, revision)
+    if snapshot is not None and not revision and not any(snapshot.glob("*.safetensors")):
+        return _converted(hub_repository(hub_id)) or snapshot
     return snapshot
 
 
@@ -219,20 +166,6 @@ def _converted(repository: Path) -> Path | None:
         if any(snapshot.glob("*.safetensors")):
             return snapshot
     return None
-
-
-def _checked(folder: Path, name: str) -> Path:
-    if not (folder / "config.json").is_file():
-        raise MissingWeightsError(f"model = '{name}': {folder} holds no config.json.")
-    if any(folder.glob("*.safetensors")):
-        return folder
-    pickled = sorted(path.name for path in folder.glob("*.bin"))
-    what = f"only {', '.join(pickled)}, which would be unpickled" if pickled else "no weights"
-    raise MissingWeightsError(
-        f"model = '{name}': {folder} holds {what}; groupbench loads safetensors only. Convert it "
-        "once: transformers.AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER), or name a "
-        "revision that holds model.safetensors."
-    )
 
 
 def _download(hub_id: str, revision: str) -> Path:
@@ -255,7 +188,7 @@ def _download(hub_id: str, revision: str) -> Path:
                     )
     except Exception as failure:
         reason = str(failure).strip().splitlines()[0] if str(failure).strip() else repr(failure)
-        raise MissingWeightsError(
+        raise MissingModelError(
             f"model = '{hub_id}': it could not be downloaded ({type(failure).__name__}: {reason})."
         ) from failure
     return folder

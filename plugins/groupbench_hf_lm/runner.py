@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from groupbench.llm.model import Abilities
 from groupbench.llm.prompted import DECIDING, PromptedRunner
-from groupbench.llm.weights import (
-    MissingModelError,
-    OpenModel,
-    context_length,
-    model_hash,
-    offline,
-)
+from groupbench.llm.weights import OpenModel, context_length, model_hash
+from groupbench.model_files import MissingModelError
+from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
 
 if TYPE_CHECKING:
@@ -87,7 +83,7 @@ class HfLmRunner(PromptedRunner):
         try:
             self.source.find()
         except MissingModelError as missing:
-            if offline() or self.source.is_folder or not self.model.strip():
+            if offline_because() or self.source.is_folder or not self.model.strip():
                 return str(missing).removesuffix(".")
         return None
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import digest
 from groupbench.errors import DataError
+from groupbench.offline import offline_because
 from groupbench_hub.columns import ArrowColumns
 from groupbench_hub.loader import EXPORT
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from groupbench_hub.loader import HubLoader
-
-OFFLINE = ("GROUPBENCH_OFFLINE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-"""Environment variables that forbid the network."""
 
 
 def load(
@@ -87,14 +85,6 @@ def commit_of(loader: HubLoader) -> str:
     if commit is None:
         raise DataError(f"{loader.id}: the branch {loader.branch} was never read here.")
     return commit
-
-
-def offline_because() -> str | None:
-    """Return the variable that forbids the network; ``None`` where none does."""
-    for name in OFFLINE:
-        if os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off"):
-            return name
-    return None
 
 
 def _pinned(

@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 from groupbench.errors import SettingError
 from groupbench.llm.prompted import DECIDING, PromptedRunner
-from groupbench.llm.vllm_server import Installation, VllmSettings, n_gpus
-from groupbench.llm.weights import MissingModelError, OpenModel, model_hash, offline
+from groupbench.llm.vllm_installation import Installation, n_gpus
+from groupbench.llm.vllm_server import VllmSettings
+from groupbench.llm.weights import OpenModel, model_hash
+from groupbench.model_files import MissingModelError
+from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
 from groupbench_vllm.presets import PRESETS
 
@@ -192,5 +195,5 @@ class VllmRunner(PromptedRunner):
                     f"{missing} It is gated: accept its licence at"
                     f" https://huggingface.co/{preset.hub} and log in with hf auth login first."
                 ) from None
-            if offline() or self.source.is_folder or not self.model.strip():
+            if offline_because() or self.source.is_folder or not self.model.strip():
                 raise

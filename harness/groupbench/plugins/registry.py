@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import CardError, PluginError, UnknownNameError
+from groupbench.offline import offline_because
 from groupbench.plugins.catalogue import Catalogue, Lazily
 from groupbench.plugins.index import Broken, Offering, Record, read_records, task_facts
 from groupbench.plugins.sources import PLUGINS, Source, installed, named_by_environment, select
@@ -169,7 +170,7 @@ class Plugins:
 
         family = name if name in self.metrics else name.partition(":")[0]
         offering = self._find("metrics", family)
-        offline = os.environ.get("GROUPBENCH_OFFLINE", "") not in {"", "0", "false"}
+        offline = offline_because() is not None
         found: dict[str, Metric] = {family: self._object(offering)}
         return find_metric(name, found, allowed=self.trusted, offline=offline)
 

@@ -12,13 +12,14 @@ import pytest
 
 from groupbench.errors import SettingError
 from groupbench.grouping import Group
+from groupbench.model_files import MissingModelError, file_hash
 from groupbench.settings import Spec, configure, describe
 from groupbench.suite import Suite
 from groupbench_encoder import devices, weights
 from groupbench_encoder.devices import Device, Machine
 from groupbench_encoder.presets import PRESETS
 from groupbench_encoder.runner import EncoderRunner
-from groupbench_encoder.weights import MissingWeightsError, Model
+from groupbench_encoder.weights import Model
 
 if TYPE_CHECKING:
     from groupbench.task import Task
@@ -97,14 +98,14 @@ def test_weights_are_found_by_the_same_hash_wherever_they_are(tmp_path: Path) ->
 def test_a_files_hash_is_remembered_until_the_file_changes(tmp_path: Path, empty_hub: Path) -> None:
     file = tmp_path / "weights"
     file.write_text("one", encoding="utf-8")
-    first = weights.file_hash(file)
+    first = file_hash(file)
     memory = empty_hub.parent / "cache" / "weights" / "sha256.json"
     known = json.loads(memory.read_text(encoding="utf-8"))
     known[str(file.resolve())][2] = "remembered"
     memory.write_text(json.dumps(known), encoding="utf-8")
-    assert weights.file_hash(file) == "remembered"
+    assert file_hash(file) == "remembered"
     file.write_text("another", encoding="utf-8")
-    assert weights.file_hash(file) not in {"remembered", first}
+    assert file_hash(file) not in {"remembered", first}
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", '{"x": 3}'])
@@ -114,9 +115,9 @@ def test_a_hash_needs_no_cache(
     file = folder_with(tmp_path / "f", weights=content) / "weights"
     folder_with(tmp_path / "broken" / "weights", sha256__json=content)
     monkeypatch.setenv("GROUPBENCH_CACHE", str(tmp_path / "broken"))
-    first = weights.file_hash(file)
+    first = file_hash(file)
     monkeypatch.setenv("GROUPBENCH_CACHE", str(file))  # a file: no folder can be made in it
-    assert weights.file_hash(file) == first
+    assert file_hash(file) == first
 
 
 def test_weights_that_are_not_here_are_a_reason_with_a_mend(empty_hub: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_model_in_the_hub_cache_is_found_by_revision(empty_hub: Path) -> None:
         assert Model.of("someone/model", revision).find().name == "abc"
     assert EncoderRunner(model="someone/model@abc").source == Model("someone/model", "abc")
     assert EncoderRunner(model="someone/model").identity()["attention"] == "eager"
-    with pytest.raises(MissingWeightsError, match="--revision other"):
+    with pytest.raises(MissingModelError, match="--revision other"):
         Model.of("someone/model@other", "").find()
 
 
@@ -169,7 +170,7 @@ def test_a_folder_with_only_a_pickle_is_refused(tmp_path: Path) -> None:
     assert reason is not None
     assert str(folder) in reason
     assert "save_pretrained" in reason
-    with pytest.raises(MissingWeightsError):
+    with pytest.raises(MissingModelError):
         EncoderRunner(model=str(folder)).identity()
     assert "no config.json" in str(EncoderRunner(model=str(tmp_path / "none")).availability())
 
