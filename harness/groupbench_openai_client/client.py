@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from groupbench.llm.client import Reply
-from groupbench.llm.server import is_loopback
+from groupbench.llm.server_api import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from groupbench.errors import SettingError
 from groupbench.llm.secrets import read_key
-from groupbench.llm.server import ServerError, served_models
-from groupbench.llm.vllm_server import facts_of
+from groupbench.llm.server_api import ServerError, facts_of, served_models
 from groupbench_vllm.probing import probed
 
 if TYPE_CHECKING:

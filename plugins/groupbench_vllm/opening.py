@@ -17,8 +17,7 @@ from groupbench.llm.requests import Requester
 from groupbench.llm.responses import ResponseStore, Served, default_path
 from groupbench.llm.secrets import Redactor
 from groupbench.llm.served import ServedModel
-from groupbench.llm.server import ServerError, get, server_root
-from groupbench.llm.vllm_server import tokenized
+from groupbench.llm.server_api import ServerError, get, server_root, tokenized
 from groupbench.llm.weights import context_length, model_hash
 from groupbench_openai_client.client import OpenAIClient
 from groupbench_vllm.probing import FOUND

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from llamas import build_llama
 
-from groupbench.llm.vllm_server import PYTHON_VARIABLE, VllmServer, VllmSettings
+from groupbench.llm.vllm_installation import PYTHON_VARIABLE
+from groupbench.llm.vllm_server import VllmServer, VllmSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

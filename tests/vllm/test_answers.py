@@ -21,7 +21,7 @@ from groupbench.llm.requests import Requester
 from groupbench.llm.responses import Served
 from groupbench.llm.secrets import Redactor
 from groupbench.llm.served import ServedModel
-from groupbench.llm.vllm_server import tokenized
+from groupbench.llm.server_api import tokenized
 from groupbench.task import Kind
 from groupbench_openai_client.client import OpenAIClient
 

@@ -6,22 +6,30 @@ model says by itself, and counts only if the reply holds it. Nothing is inferred
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from groupbench.llm.errors import Action, StoppedError, refused, sort_error
 from groupbench.llm.pace import Patience
-from groupbench.llm.replies import check_model
+from groupbench.llm.probe_calls import (
+    SHOWN,
+    Calls,
+    Lacks,
+    chat_body,
+    choices_of,
+    completion_body,
+    first_of,
+    n_tokens,
+    text_of,
+)
 from groupbench.llm.secrets import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from groupbench.canonical import Json
-    from groupbench.llm.client import Client, Reply
+    from groupbench.llm.client import Client
 
 CAPABILITIES = (
     "chat",
@@ -42,12 +50,10 @@ CAPABILITIES = (
 NONCE = "zq7"
 """What no model says by itself."""
 
-_OK, _NOT_FOUND = 200, 404
+_NOT_FOUND = 404
 _PATIENCE = Patience(tries=4, attempt_seconds=60)
-_STOPPING = frozenset({"401", "402", "403", "insufficient_quota"})
 _TOKENS = (11, 12, 13, 14)
 _READ = (3, 5, 7, 11, 13, 17)
-_SHOWN = 120
 _LARGEST_SUM = 1.001
 """Of probabilities that were rounded."""
 
@@ -90,7 +96,8 @@ async def probe(
     Raises:
         StoppedError: it cannot be reached, refuses the key, or answers for another model.
     """
-    asking = _Asking(client, model, tuple(token_ids), patience, redact or Redactor())
+    calls = Calls(client, model, patience, redact or Redactor())
+    asking = _Asking(calls, model, tuple(token_ids))
     found: dict[str, str | None] = {}
     for name in CAPABILITIES:
         found[name] = await getattr(asking, f"ask_{name}")()
@@ -101,12 +108,8 @@ async def probe(
     return Probed(
         capabilities=frozenset(name for name, why in found.items() if why is None),
         lacking={name: why for name, why in found.items() if why is not None},
-        n_requests=asking.n_requests,
+        n_requests=calls.n_requests,
     )
-
-
-class _Lacks(Exception):  # noqa: N818 - a finding
-    """A capability is not there, and this is why."""
 
 
 class _Asking:
@@ -114,36 +117,32 @@ class _Asking:
 
     def __init__(
         self,
-        client: Client,
+        calls: Calls,
         model: str,
         token_ids: tuple[int, ...],
-        patience: Patience,
-        redact: Redactor,
     ) -> None:
         self.chats = False
         self.takes_tokens = False
-        self.n_requests = 0
-        self._client, self._model, self._token_ids = client, model, token_ids
-        self._patience, self._redact = patience, redact
+        self._calls, self._model, self._token_ids = calls, model, token_ids
         self._usage: object = None
         self._reads = False
 
     async def ask_chat(self) -> str | None:
         try:
-            reply = await self._chat("Say yes.", 4)
+            reply = await self._calls.chat("Say yes.", 4)
             self._usage = reply.get("usage")
-            _text_of(reply)
-        except _Lacks as lacks:
+            text_of(reply)
+        except Lacks as lacks:
             return str(lacks)
         return None
 
     async def ask_usage(self) -> str | None:
         try:
             if self._usage is None:
-                self._usage = (await self._complete(["Say yes."], 4)).get("usage")
-            _n_tokens(self._usage, "prompt_tokens")
-            n = _n_tokens(self._usage, "completion_tokens")
-        except _Lacks as lacks:
+                self._usage = (await self._calls.complete(["Say yes."], 4)).get("usage")
+            n_tokens(self._usage, "prompt_tokens")
+            n = n_tokens(self._usage, "completion_tokens")
+        except Lacks as lacks:
             return str(lacks)
         return None if n <= 4 else f"4 tokens were allowed and {n} counted"  # noqa: PLR2004 - as asked
 
@@ -157,15 +156,15 @@ class _Asking:
         choices = [NONCE, f"{NONCE}x"]
         try:
             reply = await self._say("Say yes or no.", 12, structured_outputs={"choice": choices})
-            text = _text_of(reply)
-        except _Lacks as lacks:
+            text = text_of(reply)
+        except Lacks as lacks:
             return str(lacks)
-        return None if text in choices else f"of {choices} it chose {text[:_SHOWN]!r}"
+        return None if text in choices else f"of {choices} it chose {text[:SHOWN]!r}"
 
     async def ask_json_schema(self) -> str | None:
         try:
             text = await self._ask_json("Say yes or no.", {"answer": _enum(NONCE)}, 48)
-        except _Lacks as lacks:
+        except Lacks as lacks:
             return str(lacks)
         try:
             said = json.loads(text)
@@ -174,7 +173,7 @@ class _Asking:
             said = {"answer": NONCE} if text.strip() == "{" else None
         if said == {"answer": NONCE}:
             return None
-        return f"the schema wanted {NONCE} and it wrote {text[:_SHOWN]!r}"
+        return f"the schema wanted {NONCE} and it wrote {text[:SHOWN]!r}"
 
     async def ask_json_compact(self) -> str | None:
         names = ("a", "b", "c")
@@ -186,47 +185,47 @@ class _Asking:
                 {name: _enum(NONCE) for name in names},
                 96,
             )
-        except _Lacks as lacks:
+        except Lacks as lacks:
             return str(lacks)
         if text in {json.dumps(wanted), json.dumps(wanted, separators=(",", ":"))}:
             return None
-        return f"it may write blanks where it likes: {text[:_SHOWN]!r}"
+        return f"it may write blanks where it likes: {text[:SHOWN]!r}"
 
     async def ask_top_logprobs(self) -> str | None:
         try:
             if self.chats:
-                reply = await self._chat("Say yes.", 1, logprobs=True, top_logprobs=2)
+                reply = await self._calls.chat("Say yes.", 1, logprobs=True, top_logprobs=2)
                 top = [
                     one["logprob"]
-                    for one in _first(reply)["logprobs"]["content"][0]["top_logprobs"]
+                    for one in first_of(reply)["logprobs"]["content"][0]["top_logprobs"]
                 ]
             else:
-                reply = await self._complete(["Say yes."], 1, logprobs=2)
-                top = list(_first(reply)["logprobs"]["top_logprobs"][0].values())
-        except _Lacks as lacks:
+                reply = await self._calls.complete(["Say yes."], 1, logprobs=2)
+                top = list(first_of(reply)["logprobs"]["top_logprobs"][0].values())
+        except Lacks as lacks:
             return str(lacks)
         except (KeyError, TypeError, IndexError, AttributeError):
             return "2 log-probabilities were wanted and none came"
         if len(top) < 2 or not _are_log_probs(top):  # noqa: PLR2004 - as asked
-            return f"2 log-probabilities were wanted and {str(top)[:_SHOWN]} came"
+            return f"2 log-probabilities were wanted and {str(top)[:SHOWN]} came"
         return None
 
     async def ask_label_reads(self) -> str | None:
         prompts = [list(self._token_ids), list(self._token_ids[:3])]
         try:
-            reply = await self._complete(
+            reply = await self._calls.complete(
                 prompts,
                 1,
                 logprobs=1,
                 logprob_token_ids=list(_READ),
                 return_tokens_as_token_ids=True,
             )
-            for choice in _choices(reply, len(prompts)):
+            for choice in choices_of(reply, len(prompts)):
                 read = choice["logprobs"]["top_logprobs"][0]
                 values = [read[f"token_id:{token}"] for token in _READ]
                 if not _are_log_probs(values):
-                    return f"what it read are no log-probabilities: {str(values)[:_SHOWN]}"
-        except _Lacks as lacks:
+                    return f"what it read are no log-probabilities: {str(values)[:SHOWN]}"
+        except Lacks as lacks:
             return str(lacks)
         except (KeyError, TypeError, IndexError, AttributeError):
             return "logprob_token_ids: the tokens that were asked for were not read"
@@ -239,17 +238,17 @@ class _Asking:
             return "not asked: labels can be read"
         ids = list(self._token_ids)
         try:
-            reply = await self._complete(
+            reply = await self._calls.complete(
                 [ids], 1, echo=True, logprobs=1, return_tokens_as_token_ids=True
             )
-            logprobs = _first(reply)["logprobs"]
+            logprobs = first_of(reply)["logprobs"]
             tokens, values = logprobs["tokens"], logprobs["token_logprobs"]
-        except _Lacks as lacks:
+        except Lacks as lacks:
             return str(lacks)
         except (KeyError, TypeError, IndexError, AttributeError):
             return "echo: no log-probabilities of the prompt came"
         if tokens[: len(ids)] != [f"token_id:{token}" for token in ids]:
-            return f"echo: the prompt's tokens came back as {str(tokens)[:_SHOWN]}"
+            return f"echo: the prompt's tokens came back as {str(tokens)[:SHOWN]}"
         scored = values[1 : len(ids)]
         return None if _are_log_probs(scored, together=False) else "echo: not all are scored"
 
@@ -260,8 +259,8 @@ class _Asking:
                 reply = await self._say(
                     "Write a line of random letters.", 16, temperature=2.0, seed=seed
                 )
-                said.append(_text_of(reply))
-        except _Lacks as lacks:
+                said.append(text_of(reply))
+        except Lacks as lacks:
             return str(lacks)
         if said[0] != said[1]:
             return "the same seed gave two answers"
@@ -269,21 +268,21 @@ class _Asking:
 
     async def ask_model_404(self) -> str | None:
         name = f"{NONCE}-no-such-model"
-        body = _body(name, 1, {"prompt": ["Say yes."]})
+        body = completion_body(name, 1, {"prompt": ["Say yes."]})
         path = "/completions"
         if self.chats:
-            path, body = "/chat/completions", _chat_body(name, "Say yes.", 1, {})
-        reply = await self._post(path, body)
+            path, body = "/chat/completions", chat_body(name, "Say yes.", 1, {})
+        reply = await self._calls.post(path, body)
         return None if reply.status == _NOT_FOUND else f"another model's name gave {reply.status}"
 
     async def _ask_ids(self, prompts: list[list[int]]) -> str | None:
         """Send token ids, which must be counted as so many tokens: digits as text are more."""
         n_sent = sum(map(len, prompts))
         try:
-            reply = await self._complete(prompts, 1)
-            _choices(reply, len(prompts))
-            n = _n_tokens(reply.get("usage"), "prompt_tokens")
-        except _Lacks as lacks:
+            reply = await self._calls.complete(prompts, 1)
+            choices_of(reply, len(prompts))
+            n = n_tokens(reply.get("usage"), "prompt_tokens")
+        except Lacks as lacks:
             return str(lacks)
         return None if n == n_sent else f"{n_sent} token ids were counted as {n} tokens"
 
@@ -298,117 +297,17 @@ class _Asking:
         reply = await self._say(
             text, cap, response_format={"type": "json_schema", "json_schema": named}
         )
-        return _text_of(reply)
+        return text_of(reply)
 
     async def _say(self, text: str, cap: int, **fields: Json) -> Mapping[str, Any]:
         """Ask as a runner would: with token prompts it completes, else it chats."""
         if self.takes_tokens or not self.chats:
-            return await self._complete([text], cap, **fields)
-        return await self._chat(text, cap, **fields)
-
-    async def _chat(self, text: str, cap: int, **fields: Json) -> Mapping[str, Any]:
-        body = _chat_body(self._model, text, cap, fields)
-        return self._read(await self._post("/chat/completions", body))
-
-    async def _complete(
-        self, prompts: Sequence[Json], cap: int, **fields: Json
-    ) -> Mapping[str, Any]:
-        body = _body(self._model, cap, {"prompt": list(prompts), **fields})
-        return self._read(await self._post("/completions", body))
-
-    async def _post(self, path: str, body: dict[str, Json]) -> Reply:
-        """Return a reply that will not change by asking again.
-
-        An overloaded server must not pass for one that lacks something.
-        """
-        wait, seconds = self._patience.backoff_seconds, self._patience.attempt_seconds
-        for attempt in range(1, self._patience.tries + 1):
-            self.n_requests += 1
-            reply: Reply | None = None
-            try:
-                async with asyncio.timeout(seconds):
-                    reply = await self._client.post(path, body, seconds)
-            except Exception as failure:  # noqa: BLE001 - a client may raise anything
-                verdict = sort_error(failure)
-            else:
-                if reply.status == _OK:
-                    return reply
-                verdict = sort_error(reply)
-            if verdict.reason in _STOPPING:
-                raise refused(f"{self._model}'s server", verdict)
-            if reply is not None and verdict.action is not Action.RETRY:
-                return reply
-            if attempt == self._patience.tries:
-                break
-            await asyncio.sleep(min(verdict.wait_seconds or wait, seconds))
-            wait *= 2
-        # A 500 that stays is how some servers say that they cannot.
-        if reply is not None and not verdict.slow_down:
-            return reply
-        raise StoppedError(
-            f"The server of {self._model!r} could not be probed:"
-            f" {verdict.reason}{f' ({self._redact(verdict.message)})' if verdict.message else ''}."
-            " Run again when it answers."
-        )
-
-    def _read(self, reply: Reply) -> Mapping[str, Any]:
-        if reply.status != _OK:
-            message = self._redact(sort_error(reply).message)[:_SHOWN]
-            raise _Lacks(f"{reply.status}: {message}" if message else str(reply.status))
-        try:
-            found = json.loads(reply.text)
-        except ValueError:
-            raise _Lacks("a 200 that is no JSON") from None
-        if not isinstance(found, dict) or not isinstance(found.get("choices"), list):
-            raise _Lacks("a 200 without choices")
-        check_model(found, {"model": self._model}, "The server")
-        return found
-
-
-def _body(model: str, cap: int, fields: Mapping[str, Json]) -> dict[str, Json]:
-    return {"model": model, "max_tokens": cap, "temperature": 0, **fields}
-
-
-def _chat_body(model: str, text: str, cap: int, fields: Mapping[str, Json]) -> dict[str, Json]:
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": text}],
-        "max_completion_tokens": cap,
-        "temperature": 0,
-        **fields,
-    }
+            return await self._calls.complete([text], cap, **fields)
+        return await self._calls.chat(text, cap, **fields)
 
 
 def _enum(value: str) -> Json:
     return {"type": "string", "enum": [value]}
-
-
-def _choices(reply: Mapping[str, Any], n: int) -> list[Any]:
-    choices = reply["choices"]
-    if len(choices) != n or not all(isinstance(choice, dict) for choice in choices):
-        raise _Lacks(f"{n} prompts were sent and {len(choices)} answered")
-    return list(choices)
-
-
-def _first(reply: Mapping[str, Any]) -> dict[str, Any]:
-    first: dict[str, Any] = _choices(reply, 1)[0]
-    return first
-
-
-def _text_of(reply: Mapping[str, Any]) -> str:
-    choice = _first(reply)
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if not isinstance(text, str):
-        raise _Lacks("a 200 without text")
-    return text
-
-
-def _n_tokens(usage: object, name: str) -> int:
-    n = usage.get(name) if isinstance(usage, dict) else None
-    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-        raise _Lacks(f"usage holds no {name}")
-    return n
 
 
 def _are_log_probs(values: Sequence[object], *, together: bool = True) -> bool:

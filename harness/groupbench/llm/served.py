@@ -8,17 +8,14 @@ whole.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from groupbench.llm.answers import Said
 from groupbench.llm.errors import StoppedError
+from groupbench.llm.in_order import InOrder, Work
 from groupbench.llm.model import ModelUse
-from groupbench.llm.readers import Reason
 from groupbench.llm.reads import CHUNK, LabelReads, ReadCall, ReadPlan, plan_reads
-from groupbench.llm.replies import Unanswered
 from groupbench.llm.requests import Request
-from groupbench.predictions import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.llm.model import Abilities
     from groupbench.llm.prompt import Prompt, Question
-    from groupbench.llm.replies import Result
+    from groupbench.llm.readers import Reason
     from groupbench.llm.requests import Requester
     from groupbench.llm.responses import Answer
 
@@ -66,7 +63,7 @@ class ServedModel:
     def read(self, prompts: Iterable[Prompt]) -> Iterator[tuple[LabelReads, ...] | Reason]:
         """Yield the label reads of each prompt's questions; see `groupbench.llm.model.Model`."""
         by_echo = "label_reads" not in self.abilities.capabilities
-        make: Callable[[Prompt], _Work[LabelReads]] = self._echo if by_echo else self._reads
+        make: Callable[[Prompt], Work[LabelReads]] = self._echo if by_echo else self._reads
         return self._answers(prompts, make)
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[tuple[Said, ...] | Reason]:
@@ -80,9 +77,9 @@ class ServedModel:
         return ModelUse(usd=spending.usd + spending.unknown_usd, facts=facts)
 
     def _answers(
-        self, prompts: Iterable[Prompt], make: Callable[[Prompt], _Work[T]]
+        self, prompts: Iterable[Prompt], make: Callable[[Prompt], Work[T]]
     ) -> Iterator[tuple[T, ...] | Reason]:
-        stream = _Stream(prompts, make)
+        stream = InOrder(prompts, make)
         loop = self._loop.get_loop()
         task = loop.create_task(self._requester.ask(stream.requests(), stream.got))
         task.add_done_callback(lambda _: stream.ready.set())
@@ -98,7 +95,7 @@ class ServedModel:
                 task.cancel()
                 loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
-    def _reads(self, prompt: Prompt) -> _Work[LabelReads]:
+    def _reads(self, prompt: Prompt) -> Work[LabelReads]:
         """Ask for label reads: as few calls as `CHUNK` allows for all questions together."""
         plans = [plan_reads(question.continuations) for question in prompt.questions]
         bundles: list[list[tuple[int, ReadCall]]] = []
@@ -127,22 +124,22 @@ class ServedModel:
                     return_tokens_as_token_ids=True,
                 )
             )
-        return _Work(requests, lambda answers: _label_reads(plans, bundles, answers))
+        return Work(requests, lambda answers: _label_reads(plans, bundles, answers))
 
-    def _echo(self, prompt: Prompt) -> _Work[LabelReads]:
+    def _echo(self, prompt: Prompt) -> Work[LabelReads]:
         """Ask for label scores of servers that only score what they are sent."""
         requests = []
         for question in prompt.questions:
             whole = [[*_ids(question), *ids] for ids in question.continuations.values()]
             requests.append(self._complete(whole, 1, echo=True, logprobs=1))
-        return _Work(
+        return Work(
             requests,
             lambda answers: tuple(
                 _echoed(*each) for each in zip(prompt.questions, answers, strict=True)
             ),
         )
 
-    def _generation(self, prompt: Prompt) -> _Work[Said]:
+    def _generation(self, prompt: Prompt) -> Work[Said]:
         more: dict[str, Json] = {}
         if self.abilities.form.stop:
             more["stop"] = list(self.abilities.form.stop)
@@ -160,7 +157,7 @@ class ServedModel:
             for i in asked:
                 requests.append(self._chat(prompt.questions[i], prompt.max_tokens, bound | more))
                 members.append((i,))
-        return _Work(requests, lambda answers: _said(members, answers))
+        return Work(requests, lambda answers: _said(members, answers))
 
     def _complete(self, prompts: list[list[int]], cap: int, **more: Json) -> Request:
         body: dict[str, Json] = {
@@ -181,90 +178,6 @@ class ServedModel:
             **more,
         }
         return Request(CHAT, body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work(Generic[T]):
-    """What one prompt is asked with, and how the answers are read."""
-
-    requests: Sequence[Request]
-    read: Callable[[Sequence[Answer]], tuple[T, ...]]
-
-
-@dataclass(slots=True)
-class _Open(Generic[T]):
-    """A prompt whose answers are not all there."""
-
-    work: _Work[T]
-    answers: dict[int, Answer] = field(default_factory=dict)
-    reason: Reason | None = None
-    n_back: int = 0
-
-
-class _Stream(Generic[T]):
-    """Prompts on their way out, and their answers on the way back."""
-
-    def __init__(self, prompts: Iterable[Prompt], make: Callable[[Prompt], _Work[T]]) -> None:
-        self.ready = asyncio.Event()
-        """Set when the next answer in order is there, or nothing more will come."""
-        self._prompts, self._make = prompts, make
-        self._open: dict[int, _Open[T]] = {}
-        self._done: dict[int, tuple[T, ...] | Reason] = {}
-        self._next = 0
-
-    def requests(self) -> Iterator[Request]:
-        for i, prompt in enumerate(self._prompts):
-            if prompt.reason is not None:
-                self._finish(i, prompt.reason)
-                continue
-            work = self._make(prompt)
-            if not work.requests:
-                self._finish(i, work.read(()))
-                continue
-            self._open[i] = _Open(work)
-            for k, request in enumerate(work.requests):
-                yield replace(request, tag=(i, k))
-
-    def got(self, request: Request, result: Result) -> None:
-        i, k = request.tag
-        one = self._open[i]
-        one.n_back += 1
-        if isinstance(result, Unanswered):
-            one.reason = _reason(result)
-        else:
-            one.answers[k] = result
-        if one.n_back < len(one.work.requests):
-            return
-        del self._open[i]
-        answers = [answer for _, answer in sorted(one.answers.items())]
-        self._finish(i, one.work.read(answers) if one.reason is None else one.reason)
-
-    def next_done(self) -> Iterator[tuple[T, ...] | Reason]:
-        """Yield what is there, in order."""
-        self.ready.clear()
-        while self._next in self._done:
-            self._next += 1
-            yield self._done.pop(self._next - 1)
-
-    def _finish(self, i: int, answer: tuple[T, ...] | Reason) -> None:
-        self._done[i] = answer
-        if i == self._next:
-            self.ready.set()
-
-
-def _reason(result: Unanswered) -> Reason:
-    """Return why a server refuses a prompt.
-
-    Raises:
-        StoppedError: it did not; it failed, and that is no answer.
-    """
-    if result.outcome is Outcome.INFRA:
-        said = f" ({result.message})" if result.message else ""
-        raise StoppedError(
-            f"A request was not answered after all attempts: {result.reason}{said}. Run again: what"
-            " was answered is stored."
-        )
-    return Reason(result.reason)
 
 
 def _alike(questions: Sequence[Question]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:

@@ -6,7 +6,6 @@ It knows no engine: a `Launch` says what to run and how to tell that it is ready
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -14,20 +13,11 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import (
-    BaseHandler,
-    HTTPRedirectHandler,
-    ProxyHandler,
-    Request,
-    build_opener,
-)
+from typing import TYPE_CHECKING
 
-from groupbench.errors import GroupbenchError
 from groupbench.llm.guard import Guard
 from groupbench.llm.secrets import Redactor
+from groupbench.llm.server_api import ServerError, get, served_models, server_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +32,6 @@ _NOT_FOR_CHILDREN = ("OPENAI_", "AZURE_", "AWS_")
 _POLL_SECONDS = 0.2
 _KILL_SECONDS = 10.0
 _OK = 200
-_REFUSED = frozenset({401, 403})
-
-
-class ServerError(GroupbenchError):
-    """A server that did not start, or does not answer as it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,96 +188,6 @@ class ServerProcess:
     def _end(self) -> str:
         tail = self.log_tail()
         return f"the end of its log:\n{tail}" if tail else "it logged nothing."
-
-
-class _StayHere(HTTPRedirectHandler):
-    """Follows no redirect: keys and text go to the server that was named, and nowhere else."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Return no request, so that the redirect is the reply."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a server said to a question about itself."""
-
-    status: int
-    text: str
-
-    def json(self) -> Any:  # noqa: ANN401 - whatever it said
-        """Return the body as JSON.
-
-        Raises:
-            ValueError: it is none.
-        """
-        return json.loads(self.text)
-
-
-def get(
-    url: str, *, api_key: str = "", body: Mapping[str, Any] | None = None, seconds: float = 10.0
-) -> Said:
-    """Return what a server says at ``url``, of whatever status; with ``body``, it is posted.
-
-    For questions about the server itself. What is asked of its model goes through a `Client`.
-
-    Raises:
-        OSError: no reply came.
-    """
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    data = None
-    if body is not None:
-        data, headers["content-type"] = json.dumps(body).encode(), "application/json"
-    request = Request(url, data=data, headers=headers)  # noqa: S310 - the user's, or our own server
-    handlers: list[BaseHandler] = [_StayHere()]
-    if is_loopback(url):
-        handlers.append(ProxyHandler({}))  # it has no part in what this machine says to itself
-    try:
-        with build_opener(*handlers).open(request, timeout=seconds) as reply:
-            return Said(reply.status, reply.read().decode("utf-8", "replace"))
-    except HTTPError as refusal:
-        with refusal:
-            return Said(refusal.code, refusal.read().decode("utf-8", "replace"))
-    except URLError as problem:
-        raise ConnectionError(str(problem.reason)) from None
-
-
-def served_models(url: str, api_key: str = "") -> dict[str, dict[str, Any]]:
-    """Return what ``/models`` lists, by name.
-
-    Raises:
-        OSError: no reply came.
-        ServerError: it is no list of models.
-    """
-    said = get(f"{url.rstrip('/')}/models", api_key=api_key)
-    if said.status in _REFUSED:
-        raise ServerError(f"url = '{url}': the server refuses the API key ({said.status}).")
-    try:
-        listed = said.json()["data"]
-        return {str(model["id"]): dict(model) for model in listed}
-    except (ValueError, KeyError, TypeError):
-        raise ServerError(
-            f"url = '{url}': /models answers {said.status} and no list of models; give the URL of"
-            " an OpenAI-compatible API, as http://host:8000/v1."
-        ) from None
-
-
-def server_root(url: str) -> str:
-    """Return the URL of the server whose API is at ``url``.
-
-    >>> server_root("http://127.0.0.1:8000/v1/")
-    'http://127.0.0.1:8000'
-    """
-    return url.rstrip("/").removesuffix("/v1")
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether ``url`` is of this machine.
-
-    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("http://gpu:8000/v1")
-    (True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def free_port() -> int:

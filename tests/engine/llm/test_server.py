@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 import server_program
 
-from groupbench.llm.server import (
-    Launch,
-    ServerError,
-    ServerProcess,
-    free_port,
-    get,
-    served_models,
-    server_root,
-)
+from groupbench.llm.server import Launch, ServerProcess, free_port
+from groupbench.llm.server_api import ServerError, get, served_models, server_root
 
 KEY = "canary-0123456789"
 

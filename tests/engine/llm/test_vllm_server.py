@@ -7,8 +7,9 @@ import pytest
 from pretended_vllm import pretend
 
 from groupbench.errors import SettingError
-from groupbench.llm.server import ServerError
-from groupbench.llm.vllm_server import Installation, VllmServer, VllmSettings
+from groupbench.llm.server_api import ServerError
+from groupbench.llm.vllm_installation import Installation
+from groupbench.llm.vllm_server import VllmServer, VllmSettings
 
 GPU = Installation("python", "0.33.0", cpu=False, entry="vllm.entry", named_vllm=True)
 CPU = Installation("python", "0.32.0", cpu=True, entry="vllm.entry", named_vllm=False)
