@@ -115,7 +115,7 @@ def label(instance: Any) -> str:  # noqa: ANN401 - any configurable thing
             if f.default is not MISSING
             else (f.default_factory() if f.default_factory is not MISSING else MISSING)
         )
-        telling = value != default or f.metadata.get("in_label", False)
+        telling = value != default or (f.metadata.get("in_label", False) and value)
         if f.init and f.name != "draw" and telling:
             changed.append(f"{f.name}={_written(value)}")
     return f"{instance.name}:{','.join(changed)}" if changed else str(instance.name)

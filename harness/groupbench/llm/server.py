@@ -31,6 +31,7 @@ LOOPBACK = "127.0.0.1"
 _NOT_FOR_CHILDREN = ("OPENAI_", "AZURE_", "AWS_")
 _POLL_SECONDS = 0.2
 _KILL_SECONDS = 10.0
+_GONE_SECONDS = 3.0
 _OK = 200
 
 
@@ -131,10 +132,10 @@ class ServerProcess:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(patience)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process.pid)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_KILL_SECONDS)
+            _await_group(process.pid)
             self._ended = True
             if self._guard is not None:
                 self._guard.dismiss()
@@ -202,6 +203,20 @@ def child_environment() -> dict[str, str]:
     return {
         name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_CHILDREN)
     }
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _await_group(group: int) -> None:
+    """Wait a little for killed workers to be gone; they hold memory until then."""
+    give_up = time.monotonic() + _GONE_SECONDS
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < give_up:
+            os.killpg(group, 0)
+            time.sleep(0.02)
 
 
 def _how(code: int) -> str:
