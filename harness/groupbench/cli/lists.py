@@ -151,8 +151,6 @@ def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> str:
         columns |= {
             "kind": lambda row: row["kind"],
             "domain": lambda row: row["domain"],
-            "data": lambda row: row["data_class"],
-            "planted": lambda row: "yes" if row["planted"] else "",
         }
     if kind == "plugins":
         columns |= {
@@ -161,12 +159,8 @@ def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> str:
                 f"{kind}: {', '.join(names)}" for kind, names in row["offers"].items()
             ),
         }
-    else:
-        columns |= (
-            {"plugin": lambda row: row["suite"] or row["plugin"]}
-            if kind == "tasks"
-            else {"plugin": lambda row: row["plugin"]}
-        )
+    elif kind != "tasks":  # of which there are many, with long names: where from is in about
+        columns["plugin"] = lambda row: row["plugin"]
     columns["about"] = _about
     cells = [[plain(shown(row)) for shown in columns.values()] for row in rows]
     return columns_text(list(columns), cells, get_terminal_size().columns)
@@ -174,7 +168,12 @@ def _table(kind: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _about(row: Mapping[str, Any]) -> str:
     """Return the summary, the settings, and why it cannot be used here."""
-    parts = [row["summary"]]
+    parts = [f"{row['summary'].removesuffix('.')}." if row["summary"] else ""]
+    if "data_class" in row:
+        parts.append(f"From {row['suite'] or row['plugin']}.")
+        parts.append("" if row["data_class"] == "open" else f"Data: {row['data_class']}.")
+    if row.get("planted"):
+        parts.append("(planted truth)")
     if row.get("oracle"):
         parts.append("(oracle: it knows the planted truth)")
     if row.get("settings"):
