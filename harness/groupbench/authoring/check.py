@@ -60,7 +60,8 @@ def load_cards(
         try:
             task = load_card(path).task(loaders)
         except CardError as problem:
-            findings.append(Finding(Level.ERROR, "card", str(path), str(problem)))
+            text = str(problem).removeprefix(f"{path}: ")
+            findings.append(Finding(Level.ERROR, "card", str(path), text))
             continue
         other = taken.setdefault(task.name, task)
         if other is task:
