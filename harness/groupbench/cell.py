@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from groupbench.calls import Calls
     from groupbench.grouping import Grouping
     from groupbench.predictions import Predictions
 
@@ -68,6 +69,8 @@ class Cell:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Train rows kept out of joint fits because they occur in another task's test, by task."""
     warnings: tuple[str, ...] = ()
+    calls: Calls | None = None
+    """What asking a model took, over the fits that serve this cell; ``None``: none was asked."""
 
 
 @dataclass(frozen=True, slots=True)

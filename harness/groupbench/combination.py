@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from groupbench.bench import spent_on
+from groupbench.calls import total
 from groupbench.canonical import digest
 from groupbench.cell import Cell, Entry, Spent, Status
 from groupbench.grouping import Group, Grouping
@@ -115,7 +116,12 @@ class Combination:
         }
         if missing:
             reason = "; ".join(f"{name}: {why}" for name, why in missing.items())
-            return Cell(status=Status.FAILED, reason=reason, **common)  # type: ignore[arg-type] # typed above
+            lost = {key for key, fit in fits.items() if fit is None}
+            skipped = lost <= self.bench.scheduler.unavailable
+            if skipped:
+                reason = next(iter(missing.values()))  # one for all: it is of the runner
+            status = Status.SKIPPED if skipped else Status.FAILED
+            return Cell(status=status, reason=reason, **common)  # type: ignore[arg-type] # typed above
         there = {key: fit for key, fit in fits.items() if fit is not None}
         training = Spent()
         left_out: dict[str, int] = {}
@@ -131,6 +137,7 @@ class Combination:
             training=training,
             predict_seconds=sum(fit.costs.predict_seconds for fit in there.values()),
             n_parameters=sum(fit.costs.n_parameters for fit in there.values()),
+            calls=total([fit.costs.calls for fit in there.values()]),
             left_out=left_out,
             warnings=tuple(
                 f"{fit.order.label}: {warning}"
@@ -147,4 +154,6 @@ def _status_of(cells: Sequence[Cell]) -> tuple[Status, str | None]:
     if not bad:
         return Status.OK, None
     status = Status.FAILED if len(bad) == len(cells) else Status.PARTIAL
+    if all(cell.status is Status.SKIPPED for cell in cells):
+        status = Status.SKIPPED
     return status, bad[0].reason

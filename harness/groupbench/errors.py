@@ -12,6 +12,7 @@
     ├── PluginError                    2  a plugin that cannot be used
     ├── StoreError                     2  a store that cannot be read or written
     ├── HeldBackError                  2  a strategy reached for the test split
+    ├── UnavailableError               2  what a runner needs is not here; a run skips its row
     ├── NothingToRunError              5  nothing was selected, or everything was skipped
     └── PolicyError                    6  a policy refused or stopped the run
     Diverged                              a fit's training failed; the engine tries another seed
@@ -83,6 +84,14 @@ class StoreError(GroupbenchError):
 
 class HeldBackError(GroupbenchError):
     """A strategy reached for the test split."""
+
+
+class UnavailableError(GroupbenchError):
+    """What a runner needs is not here, which is nobody's failure: its row is skipped.
+
+    Raised by `groupbench.runner.Service.start`. What `Runner.availability` can tell without asking
+    anybody, it tells.
+    """
 
 
 class NothingToRunError(GroupbenchError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -291,10 +290,3 @@ def _environment() -> dict[str, Json]:
         "platform": platform.platform(),
         "libraries": libraries,
     }
-
-
-def describe_failure(failure: BaseException) -> tuple[str, str]:
-    """Return one line about an exception, and its traceback."""
-    reason = str(failure).strip().splitlines()
-    line = f"{type(failure).__name__}: {reason[0]}" if reason else type(failure).__name__
-    return line, "".join(traceback.format_exception(failure))

@@ -72,6 +72,8 @@ class Experiment:
     caps: Caps = field(default_factory=Caps)
     allow: tuple[Allow, ...] = ()
     executor: str = "local"
+    prices: str | None = None
+    """A file of prices, laid over those that come along."""
     source: str = "the command line"
     """The file, for messages."""
 
@@ -99,7 +101,7 @@ class Experiment:
 def load_experiment(path: Path) -> Experiment:
     """Read an experiment file.
 
-    Paths in it (``tasks_dirs``) are relative to the file.
+    Paths in it (``tasks_dirs``, ``prices``) are relative to the file.
 
     Raises:
         ExperimentError: it cannot be read, holds an unknown key, or a value of the wrong type.
@@ -119,7 +121,8 @@ def load_experiment(path: Path) -> Experiment:
         )
     where = str(path)
     known = {"grouping", "runner", "suite", "tasks", "name", "tasks_dirs", "seeds", "baseline"}
-    _check_keys(where, document, known | {"limits", "caps", "allow", "executor"})
+    _check_keys(where, document, known | {"limits", "caps", "allow", "executor", "prices"})
+    prices = _get(where, document, "prices", str, None)
     return Experiment(
         suite=_get(where, document, "suite", str, None),
         tasks=_texts(where, document, "tasks"),
@@ -138,6 +141,7 @@ def load_experiment(path: Path) -> Experiment:
         caps=_record(where, "caps", document, Caps),
         allow=tuple(_allow(where, table) for table in _tables(where, document, "allow")),
         executor=_get(where, document, "executor", str, "local"),
+        prices=None if prices is None else str((path.parent / prices).resolve()),
         source=where,
     )
 

@@ -54,7 +54,7 @@ class Fit:
     @cached_property
     def costs(self) -> Costs:
         """What it took."""
-        return Costs(**self.result["costs"])
+        return Costs.from_json(self.result["costs"])
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where a task's text may go: its data class against a runner's place, before the first byte."""
+"""What a run may do, decided before the first byte: where text may go, what may be spent."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def refusal(suite: Suite, runner: Runner, allowed: Iterable[Allow]) -> str | Non
         f"{tasks} may not be sent to {runner.name}, which is {place}: "
         f"name each pair in an [[allow]] of the experiment file if it may."
     )
+
+
+def unpriced(runner: Runner, max_usd: float | None) -> str | None:
+    """Return why a limit of dollars cannot be held for ``runner``, with the mend; else ``None``.
+
+    A runner that is billed has ``unpriced()``, which says why it does not know what it costs.
+    """
+    ask = getattr(runner, "unpriced", None)
+    if max_usd is None or ask is None or (reason := ask()) is None:
+        return None
+    return f"max_usd = {max_usd} cannot be held: {reason}"

@@ -13,13 +13,14 @@ from groupbench.settings import Spec, label
 from groupbench.suite import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from groupbench.execute import Executor
     from groupbench.experiment import Experiment
     from groupbench.grouping import GroupingStrategy
     from groupbench.metrics import Metric
     from groupbench.plugins import Plugins
+    from groupbench.runner import Runner
     from groupbench.task import Task
 
 DEFAULT_SUITE = "calibration"
@@ -88,11 +89,10 @@ class Resolved:
         chosen = [(choice.spec, choice.groupings) for choice in experiment.runners] or [
             (Spec.parse(name), None) for name in DEFAULT_RUNNERS
         ]
+        configured = _priced([plugins.runner(spec) for spec, _ in chosen], experiment)
         runners = tuple(
-            RunnerUse(
-                RunnerIdentity(plugins.runner(spec)), _selected(names, strategies, experiment)
-            )
-            for spec, names in chosen
+            RunnerUse(RunnerIdentity(runner), _selected(names, strategies, experiment))
+            for runner, (_, names) in zip(configured, chosen, strict=True)
         )
         _distinct([use.identity.label for use in runners], "runner", experiment)
         for allow in experiment.allow:
@@ -107,6 +107,24 @@ class Resolved:
             strategy_of=strategy_of,
             metrics={task.name: _metric(task, plugins) for task in suite},
         )
+
+
+def _priced(runners: Sequence[Runner], experiment: Experiment) -> list[Runner]:
+    """Return the runners, those told what models cost that want to know.
+
+    Raises:
+        SettingError: the file of prices cannot be read, or holds a wrong field or value.
+    """
+    wanted = any(hasattr(runner, "priced") for runner in runners)
+    if not wanted and experiment.prices is None:
+        return list(runners)
+    from pathlib import Path
+
+    from groupbench.llm.prices import Prices
+
+    over = None if experiment.prices is None else Path(experiment.prices)
+    prices = Prices.load(over)
+    return [r.priced(prices) if hasattr(r, "priced") else r for r in runners]
 
 
 def _metric(task: Task, plugins: Plugins) -> Metric:

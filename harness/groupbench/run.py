@@ -9,9 +9,9 @@ from groupbench.bench import RunBench
 from groupbench.cell import Entry, Status
 from groupbench.combination import Combination
 from groupbench.errors import GroupbenchError
-from groupbench.execute import describe_failure
+from groupbench.failure import describe_failure
 from groupbench.jobs import Limits
-from groupbench.policy import refusal
+from groupbench.policy import refusal, unpriced
 from groupbench.schedule import Scheduler
 
 if TYPE_CHECKING:
@@ -129,16 +129,31 @@ class Run:
             shares = runner.shares and runner.trains
             strategies: Sequence[StrategyChoice | None] = use.strategies if shares else [None]
             status, reason = None, self._unavailable(use.identity)
-            if reason is not None:
+            if reason is not None and not (strategies == [None] and self._is_stored(bench)):
                 status = Status.SKIPPED
             else:
-                reason = refusal(self.resolved.suite, runner, self.resolved.experiment.allow)
+                experiment = self.resolved.experiment
+                reason = refusal(self.resolved.suite, runner, experiment.allow)
+                reason = reason or unpriced(runner, experiment.limits.max_usd)
                 status = Status.REFUSED if reason is not None else None
             found += [
                 Combination(bench, strategy, status=status, reason=reason)
                 for strategy in strategies
             ]
         return found
+
+    def _is_stored(self, bench: RunBench) -> bool:
+        """Return whether the store has all that a runner without a strategy is asked for.
+
+        Then it needs no key, no package and no model that is still served.
+        """
+        try:
+            orders = [
+                o for *_, serving in Combination(bench, None).cells() for o in serving.values()
+            ]
+            return all(self.scheduler.stored(order) is not None for order in orders)
+        except GroupbenchError:
+            return False
 
     def _unavailable(self, identity: RunnerIdentity) -> str | None:
         """Return why a runner cannot run here; what its keys need may be missing too."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
+from groupbench.calls import Calls
 from groupbench.task import Split
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     import torch
 
     from groupbench.canonical import Json
+    from groupbench.estimates import Estimate
     from groupbench.grouping import Group
+    from groupbench.llm.prices import Prices
     from groupbench.predictions import Output
     from groupbench.suite import Suite
     from groupbench.task import Example, Task
@@ -98,6 +101,16 @@ class Costs:
     n_parameters: int = 0
     """Of the model that serves, heads included."""
     usd: float = 0.0
+    """Paid at most: what limits hold against."""
+    calls: Calls | None = None
+    """What asking a model took, of runners that ask one."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Costs:
+        """Return what `groupbench.canonical.to_json` made of costs, by an older version too."""
+        names = {f.name for f in fields(cls)}
+        known = {name: value for name, value in document.items() if name in names}
+        return cls(**{**known, "calls": Calls.from_json(document.get("calls"))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +260,10 @@ class Service(Protocol):
 
         Called in a thread. ``folder`` takes logs; it is removed when the run ends.
 
+        Afterwards people are shown its ``notes``, a sequence of sentences, if it has that attribute.
+
         Raises:
+            UnavailableError: what it needs is not here; the runner's row is skipped.
             GroupbenchError: it did not start; the message says why, with the end of its log.
         """
         ...
@@ -278,6 +294,26 @@ class Telling(Protocol):
         Raises:
             GroupbenchError: this runner cannot be asked about the task; nothing was computed.
         """
+        ...
+
+
+class Estimating(Protocol):
+    """A runner that asks a model, and can say beforehand what a fit sends and costs."""
+
+    def estimate(self, tasks: Sequence[TaskInput], seed: int) -> Estimate:
+        """Return about what a fit of ``tasks`` takes. Sends nothing and loads no weights.
+
+        Raises:
+            GroupbenchError: it cannot be known here; the message says why.
+        """
+        ...
+
+
+class Priced(Protocol):
+    """A runner that is told what models cost. Prices decide no result, so no key holds them."""
+
+    def priced(self, prices: Prices) -> Self:
+        """Return this runner with ``prices``, which go along to its fits' processes."""
         ...
 
 

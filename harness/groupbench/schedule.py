@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from groupbench.errors import GroupbenchError, StoreError
+from groupbench.errors import GroupbenchError, StoreError, UnavailableError
 from groupbench.execute import Ending
 from groupbench.fits import Fit
 from groupbench.jobs import commit, job_of, missing_probes, needs_of
@@ -52,6 +52,8 @@ class Scheduler:
     progress: Progress
     failures: dict[str, str] = field(default_factory=dict)
     """Why a fit failed, by key; it is not tried again in this run."""
+    unavailable: set[str] = field(default_factory=set)
+    """Keys of ``failures`` that are none: what the fit needs is not here."""
     details: dict[str, str] = field(default_factory=dict)
     """Tracebacks of failures, by key, for ``--debug``."""
     stopped: str | None = None
@@ -141,7 +143,11 @@ class Scheduler:
                 address = self._address(order, queue, running)
             except GroupbenchError as problem:
                 self.failures[order.key] = str(problem)
-                self.progress.finished(order.label, 0.0, "failed", str(problem))
+                missing = isinstance(problem, UnavailableError)
+                if missing:
+                    self.unavailable.add(order.key)
+                status = "skipped" if missing else "failed"
+                self.progress.finished(order.label, 0.0, status, str(problem))
                 continue
             if address is None:
                 waiting.append(order)
@@ -174,6 +180,10 @@ class Scheduler:
     ) -> None:
         unit = running.pop(end.job.key)
         order = unit.order
+        if end.ending is not Ending.DONE:
+            from groupbench.llm.secrets import struck
+
+            end = replace(end, message=struck(end.message), details=struck(end.details))
         if end.ending is Ending.RAISED and self._service_died(order):
             unit.held.close()
             queue.append(order)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groupbench.errors import GroupbenchError
-from groupbench.execute import describe_failure
+from groupbench.errors import GroupbenchError, UnavailableError
+from groupbench.failure import describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,8 @@ class _Kept:
     service: Service
     starting: Future[Mapping[str, str]]
     n_starts: int = 1
+    told: bool = False
+    """Its notes were shown."""
 
 
 def service_key(runner: Runner) -> str | None:
@@ -78,6 +80,7 @@ class Services:
             in_use: keys of the services that fits which run or wait need.
 
         Raises:
+            UnavailableError: what it needs is not here.
             ServiceError: it did not start, or died too often.
         """
         wanted = _service_of(runner)
@@ -94,6 +97,8 @@ class Services:
         if not kept.starting.done():
             return None
         failure = kept.starting.exception()
+        if isinstance(failure, UnavailableError):
+            raise failure
         if failure is not None:
             line, _ = describe_failure(failure)
             reason = str(failure) if isinstance(failure, GroupbenchError) else line
@@ -101,6 +106,10 @@ class Services:
         if not kept.service.alive():
             self._restart(kept)
             return None
+        if not kept.told:
+            kept.told = True
+            for note in getattr(kept.service, "notes", ()):
+                self._progress.note(note)
         return kept.starting.result()
 
     def died(self, runner: Runner) -> bool:

@@ -6,27 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from groupbench.llm.model import Abilities
 from groupbench.llm.prompted import DECIDING, PromptedRunner
-from groupbench.llm.weights import OpenModel, context_length, model_hash
+from groupbench.llm.weights import OpenModel, model_hash
 from groupbench.model_files import MissingModelError
 from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
+from groupbench_causal_lm import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from groupbench.canonical import Json
     from groupbench.grouping import Group
-    from groupbench.llm.model import Model
+    from groupbench.llm.model import Abilities, Model
     from groupbench.runner import FitRequest
     from groupbench.suite import Suite
-
-CAPABILITIES = frozenset({"token_prompts", "label_reads", "chat"})
-"""What it can do, named as `groupbench.llm.modes.NEEDS`."""
-
-PROCESS_BYTES = 700_000_000
-"""Resident memory of a process that has imported torch and transformers."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +29,12 @@ class HfLmRunner(PromptedRunner):
 
     name: ClassVar[str] = "hf-lm"
     summary: ClassVar[str] = "a language model in this process, zero- or few-shot; no server"
-    preload: ClassVar[tuple[str, ...]] = (
-        "torch",
-        "transformers.models.auto.modeling_auto",
-        "transformers.models.auto.tokenization_auto",
-        "transformers.generation.utils",
-        "groupbench.llm.fitting",
-        "groupbench_hf_lm.model",
+    preload: ClassVar[tuple[str, ...]] = about.PRELOAD
+    deciding_modules: ClassVar[tuple[str, ...]] = (
+        *DECIDING,
+        "groupbench.llm.weights",
+        *about.DECIDING,
     )
-    deciding_modules: ClassVar[tuple[str, ...]] = (*DECIDING, "groupbench.llm.weights")
 
     model: str = field(default="", metadata={"in_label": True})
     """A folder, or a hub id (REVISION may follow: id@REVISION)."""
@@ -98,7 +89,7 @@ class HfLmRunner(PromptedRunner):
         except MissingModelError:
             weights = 2_000_000_000
         gpus = 1 if self.device == "cuda" else 0
-        return Resources(self.threads, gpus, PROCESS_BYTES + 2 * weights)
+        return Resources(self.threads, gpus, about.PROCESS_BYTES + 2 * weights)
 
     def identity(self) -> Mapping[str, Json]:
         """Return the hash of weights and tokenizer. Downloads them where they are missing."""
@@ -106,21 +97,25 @@ class HfLmRunner(PromptedRunner):
 
     def abilities(self) -> Abilities:
         """Return what decides the prompts: loads the tokenizer, no weights and no torch."""
-        from groupbench_hf_lm.load import load_tokenizer, made_form
+        from groupbench_causal_lm.tokenizers import load_tokenizer
 
         folder = self.source.fetch()
-        form = made_form(self, load_tokenizer(folder))
-        return Abilities(form, context_length(folder), CAPABILITIES)
+        return about.abilities_of(
+            folder, load_tokenizer(folder), template=self.template, shots_as=self.shots_as
+        )
 
     @contextmanager
     def open(self, request: FitRequest) -> Iterator[Model]:
         """Yield the model, loaded for one fit."""
-        from groupbench_hf_lm.load import load_model, load_tokenizer, made_form, threads_of
-        from groupbench_hf_lm.model import HfModel
+        from groupbench_causal_lm.load import load_model, threads_of
+        from groupbench_causal_lm.model import HfModel
+        from groupbench_causal_lm.tokenizers import load_tokenizer
 
         folder = self.source.fetch()
         tokenizer = load_tokenizer(folder)
-        abilities = Abilities(made_form(self, tokenizer), context_length(folder), CAPABILITIES)
+        abilities = about.abilities_of(
+            folder, tokenizer, template=self.template, shots_as=self.shots_as
+        )
         with threads_of(self.threads):
             net = load_model(folder, dtype=self.dtype, device=self.device)
             batch_size = max(1, self.batch_size // request.batch_divisor)

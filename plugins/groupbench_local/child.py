@@ -71,7 +71,7 @@ def _job(start: Start, file: int) -> None:
 
 def _outcome(failure: BaseException) -> dict[str, Any]:
     from groupbench.errors import PolicyError
-    from groupbench.execute import describe_failure
+    from groupbench.failure import describe_failure
 
     message, details = describe_failure(failure)
     if isinstance(failure, PolicyError):

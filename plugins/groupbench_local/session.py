@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from groupbench.execute import Ending, JobEnd, describe_failure
+from groupbench.execute import Ending, JobEnd
+from groupbench.failure import describe_failure
 from groupbench_local.connection import Connection
 from groupbench_local.endings import ending_of
 from groupbench_local.machine import gpu_devices, usable_memory_bytes

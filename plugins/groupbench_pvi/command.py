@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 @click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), metavar="N")
 @click.option("--max-train", type=int, metavar="N", help="Cap on train rows of each task.")
 @click.option("--max-validation", type=int, metavar="N", help="Likewise, validation rows.")
+@click.option("--max-usd", type=float, metavar="USD", help="Never spend more than this.")
+@click.option(
+    "--prices", metavar="FILE", help="TOML of what models cost, over the prices built in."
+)
 @click.option("--executor", default="local", metavar="SPEC", help="Where fits run.")
 @click.option(
     "--null",
-    type=click.Choice(["closed-form", "trained"]),
-    default="closed-form",
-    show_default=True,
-    help="What does without the input: label frequencies, or a model of blank inputs.",
+    type=click.Choice(["closed-form", "trained", "in-context"]),
+    help="What does without the input: label frequencies, a model of blank inputs, or, of runners "
+    "that prompt, a prompt without input. Default: in-context for those, else closed-form.",
 )
 @click.option("--no-calibrate", is_flag=True, help="No temperature scaling on dev-A.")
 @click.option(
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     metavar="FILE.parquet",
     help="Write the PVI of every example and seed.",
 )
+@click.option("--pairs", is_flag=True, help="Show every pair of tasks, with the power to tell.")
 @click.option("--store", default=".groupbench", show_default=True, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -63,11 +67,12 @@ def pvi(
     context: click.Context,
     /,
     *,
-    null: Literal["closed-form", "trained"],
+    null: Literal["closed-form", "trained", "in-context"] | None,
     no_calibrate: bool,
     aggregate: Literal["sentence_mean", "token", "entity_only"],
     cross_fit: int,
     examples: Path | None,
+    pairs: bool,
     store: str,
     as_json: bool,
     **options: Any,
@@ -75,24 +80,33 @@ def pvi(
     """Measure how much of each task's labels a runner can tell from the input, in bits.
 
     One model is trained for each task and seed, on train; what it says of dev-B is compared with
-    what label frequencies say. Fits are those that `groupbench run` stores and uses.
+    what label frequencies say. Fits are those that `groupbench run` stores and uses. Of a runner
+    that prompts, PVI is in-context: the other side is the same prompt without input.
     """
     from groupbench.api import prepare
     from groupbench.cli.console import open_plugins, print_document, progress_for
     from groupbench_pvi.strategy import Pvi
     from groupbench_pvi.table import check_writable, render
 
-    settings = _settings(
-        Pvi, null=null, calibrate=not no_calibrate, aggregate=aggregate, cross_fit=cross_fit
-    )
+    chosen = {"calibrate": not no_calibrate, "aggregate": aggregate, "cross_fit": cross_fit}
+    settings = _settings(Pvi, null=null or "closed-form", **chosen)
     experiment = _experiment(**options)
     if examples is not None:
         check_writable(examples)
     plugins = open_plugins(context, experiment.tasks_dirs)
     with progress_for(quiet=False) as progress:
         run = prepare(experiment, plugins=plugins, store=store, progress=progress)
+        if null is None and prompts(run):
+            settings = _settings(Pvi, null="in-context", **chosen)
         document = measured(run, settings, examples)
-    print_document(document if as_json else render(document), as_json=as_json)
+    shown = render(document, pairs=pairs)
+    print_document(document if as_json else shown, as_json=as_json)
+
+
+def prompts(run: Run) -> bool:
+    """Return whether a run's only runner prompts a model that it does not train."""
+    (bench,) = run.benches.values()
+    return not bench.runner.trains and hasattr(bench.runner, "preview")
 
 
 def measured(run: Run, settings: Pvi, examples: Path | None = None) -> dict[str, Any]:
@@ -103,6 +117,7 @@ def measured(run: Run, settings: Pvi, examples: Path | None = None) -> dict[str,
     """
     from groupbench.errors import NothingToRunError, PolicyError
     from groupbench.policy import refusal
+    from groupbench_pvi.in_context import demand_scores
     from groupbench_pvi.measurement import measure
     from groupbench_pvi.table import document_of, write_examples
 
@@ -112,6 +127,8 @@ def measured(run: Run, settings: Pvi, examples: Path | None = None) -> dict[str,
     allowed = run.resolved.experiment.allow
     if (reason := refusal(bench.full_suite, bench.runner, allowed)) is not None:
         raise PolicyError(reason)
+    if prompts(run):
+        demand_scores(bench.runner, bench.suite)
     with run.scheduler:
         bench.complete(bench.orders(bench.plan(settings).fits))
         information = measure(bench.suite, bench, settings.measuring())
@@ -135,9 +152,11 @@ def _experiment(
     seeds: tuple[int, ...],
     max_train: int | None,
     max_validation: int | None,
+    max_usd: float | None,
+    prices: str | None,
     executor: str,
 ) -> Experiment:
-    from groupbench.experiment import Caps, Experiment, RunnerChoice
+    from groupbench.experiment import Caps, Experiment, ExperimentLimits, RunnerChoice
     from groupbench.settings import Spec
 
     return Experiment(
@@ -147,5 +166,7 @@ def _experiment(
         runners=(RunnerChoice(Spec.parse(runner)),),
         seeds=seeds or (0,),
         caps=Caps(train=max_train, validation=max_validation),
+        limits=ExperimentLimits(max_usd=max_usd),
+        prices=prices,
         executor=executor,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from groupbench.information import (
 from groupbench.task import Kind, Split
 from groupbench.temperature import fit_temperature
 from groupbench.variants import Blank, Fold
+from groupbench_pvi.in_context import prompt_facts, prompt_null
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from groupbench.predictions import FloatArray, Predictions
     from groupbench.suite import Suite
@@ -36,10 +37,18 @@ class Measuring:
     """How PVI is measured."""
 
     trained_null: bool = False
+    prompt_null: bool = False
+    """The null of in-context PVI, which is read when the fit is made (`in_context`)."""
     calibrate: bool = True
+    """Not of in-context PVI, where both sides are as the model says them."""
     aggregate: Aggregate = Aggregate.SENTENCE_MEAN
     cross_fit: int = 0
     """Folds; 0: dev-B is measured by models of the whole of train."""
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether the null is the frequencies of training labels."""
+        return not self.trained_null and not self.prompt_null
 
     @property
     def variants(self) -> tuple[Variant | None, ...]:
@@ -91,6 +100,8 @@ class TaskInformation:
     """Entropy of the training labels, H_V(Y). Multilabel: the mean over labels."""
     smoothing: float
     """What was added to the null's counts because a declared label does not occur."""
+    asked: Mapping[str, Any] | None = None
+    """In-context PVI: what the runner recorded of its prompts."""
 
     @property
     def name(self) -> str:
@@ -132,6 +143,7 @@ def measure(suite: Suite, workbench: Workbench, how: Measuring) -> list[TaskInfo
         FitsFailedError: a fit could not be had.
     """
     groups = {task.name: Group.of([task.name]) for task in suite}
+    asked: dict[str, Mapping[str, Any]] = {}
     parts: dict[str, list[Measured]] = {task.name: [] for task in suite}
     priors: dict[str, list[Prior]] = {task.name: [] for task in suite}
     for variant, null_variant in zip(how.variants, how.null_variants, strict=True):
@@ -149,6 +161,9 @@ def measure(suite: Suite, workbench: Workbench, how: Measuring) -> list[TaskInfo
                 which = (groups[task.name], seed)
                 null = _trained_null(nulls[which], task, how) if nulls is not None else prior
                 held_out = _held_out(fits[which], task, workbench.runner_name)
+                if how.prompt_null:
+                    null = prompt_null(fits[which], task, held_out, workbench.runner_name)
+                    asked[task.name] = prompt_facts(fits[which], task)
                 temperature = _temperature(fits[which], task, how)
                 values = pointwise(held_out, null, temperature=temperature, aggregate=how.aggregate)
                 parts[task.name].append(Measured(seed, held_out, values, temperature))
@@ -157,7 +172,8 @@ def measure(suite: Suite, workbench: Workbench, how: Measuring) -> list[TaskInfo
             task=task,
             parts=tuple(sorted(parts[task.name], key=lambda p: workbench.seeds.index(p.seed))),
             label_entropy_bits=float(np.mean([p.entropy_bits for p in priors[task.name]])),
-            smoothing=0.0 if how.trained_null else max(p.smoothing for p in priors[task.name]),
+            smoothing=max(p.smoothing for p in priors[task.name]) if how.closed_form else 0.0,
+            asked=asked.get(task.name),
         )
         for task in suite
     ]
@@ -176,7 +192,7 @@ def _held_out(fit: FitEvidence, task: Task, runner: str) -> Predictions:
     if predictions.log_probs is None:
         raise SettingError(
             f"Runner {runner} gives no probabilities of labels (task {task.name}), and PVI is made "
-            "of them. Choose one that does, for example encoder."
+            "of them. Choose one that does, for example encoder, or leave the task out."
         )
     return predictions
 
@@ -187,7 +203,7 @@ def _trained_null(fit: FitEvidence, task: Task, how: Measuring) -> FloatArray:
 
 
 def _temperature(fit: FitEvidence, task: Task, how: Measuring) -> float:
-    if not how.calibrate or not task.examples(Split.DEV_A):
+    if not how.calibrate or how.prompt_null or not task.examples(Split.DEV_A):
         return 1.0
     return fit_temperature(fit.predictions(task.name, Split.DEV_A))
 

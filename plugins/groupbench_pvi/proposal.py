@@ -101,6 +101,15 @@ def propose(settings: Pvi, suite: Suite, workbench: Workbench) -> Grouping:
     return Grouping(tuple(groups), evidence=evidence, warnings=tuple(warnings))
 
 
+def compared(information: Sequence[TaskInformation], settings: Pvi) -> Comparison:
+    """Return all pairs of tasks, over all seeds, as a grouping of ``settings`` would see them."""
+    words = settings.measuring().aggregate is Aggregate.TOKEN
+    tasks = [
+        TaskSample.of(item.name, _samples(item, settings), words=words) for item in information
+    ]
+    return compare(tasks, settings.comparing())
+
+
 def _samples(information: TaskInformation, settings: Pvi) -> list[Pointwise]:
     """Return a task's PVI of each seed in the unit that pairs are compared in."""
     if not settings.normalise:

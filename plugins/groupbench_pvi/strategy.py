@@ -51,10 +51,10 @@ class Pvi:
         "clique_partition"
     )
     """From pairs to groups; all but components keep every pair inside a group accepted."""
-    null: Literal["closed-form", "trained"] = "closed-form"
-    """What does without the input: training label frequencies, or a model of blank inputs."""
+    null: Literal["closed-form", "trained", "in-context"] = "closed-form"
+    """What does without the input: label frequencies, a model of blank inputs, a prompt of none."""
     calibrate: bool = True
-    """Scale each fit by one temperature picked on dev-A."""
+    """Scale each fit by one temperature picked on dev-A; with null=in-context none is."""
     normalise: bool = False
     """Divide PVI by the entropy of the task's labels."""
     aggregate: Literal["sentence_mean", "token", "entity_only"] = "sentence_mean"
@@ -121,6 +121,7 @@ class Pvi:
 
         return Measuring(
             trained_null=self.null == "trained",
+            prompt_null=self.null == "in-context",
             calibrate=self.calibrate,
             aggregate=Aggregate(self.aggregate),
             cross_fit=self.cross_fit,

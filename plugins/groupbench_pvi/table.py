@@ -10,13 +10,15 @@ import numpy as np
 
 from groupbench.errors import StoreError
 from groupbench.task import Kind, Split
-from groupbench_pvi.evidence import task_row
+from groupbench_pvi.evidence import pair_row, task_row
 from groupbench_pvi.measurement import measure
+from groupbench_pvi.proposal import compared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from rich.console import Group
     from rich.table import Table
 
     from groupbench.predictions import Predictions
@@ -42,28 +44,82 @@ def document_of(
     information: Sequence[TaskInformation], workbench: Workbench, settings: Pvi
 ) -> dict[str, Any]:
     """Return the ``pvi`` document of what was measured."""
+    comparison, effect = compared(information, settings), settings.comparing().effect
     return {
         "schema": SCHEMA,
         "runner": workbench.runner_name,
         "split": str(Split.DEV_B),
         "seeds": list(workbench.seeds),
         "null": settings.null,
-        "calibrated": settings.calibrate,
+        **_asked(information),
+        "calibrated": settings.calibrate and settings.null != "in-context",
         "aggregate": settings.aggregate,
         "cross_fit": settings.cross_fit,
         "tasks": [task_row(item) for item in information],
+        "test": {"name": settings.test, "margin": settings.margin_used, "unit": settings.unit},
+        "pairs": [pair_row(pair, effect) for pair in comparison.pairs],
     }
 
 
-def render(document: Mapping[str, Any]) -> Table:
-    """Return a ``pvi`` document as a table for the terminal."""
+def _asked(information: Sequence[TaskInformation]) -> dict[str, Any]:
+    """Return what prompts of in-context PVI hold; nothing for other nulls."""
+    asked = [item.asked for item in information if item.asked is not None]
+    if not asked:
+        return {}
+    shots = max(int(facts["shots"]["asked"]) for facts in asked)
+    return {"shots": shots, "null_prompt": "answers of the shots" if shots else "instruction"}
+
+
+def render(document: Mapping[str, Any], *, pairs: bool = False) -> Group:
+    """Return a ``pvi`` document as a table for the terminal; ``pairs``: and one of all pairs."""
+    from rich.console import Group
+
+    tables = [_task_table(document)]
+    if pairs and document["pairs"]:
+        tables.append(_pair_table(document))
+    return Group(*tables)
+
+
+def _pair_table(document: Mapping[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    margin, unit = document["test"]["margin"], document["test"]["unit"]
+    table = Table(
+        title=Text("Differences of mean PVI"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=Text(
+            f"{unit}, 95 % intervals; power: the chance to see a true difference of {margin:g}"
+        ),
+        caption_justify="left",
+    )
+    for name in ("task", "task"):
+        table.add_column(name, overflow="fold")
+    for name in ("difference", "interval", "p", "power"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for pair in document["pairs"]:
+        low, high = pair["ci"]
+        numbers = [_number(pair["difference"]), f"{_number(low)} to {_number(high)}"]
+        numbers += [_number(pair["p"]), _number(pair["power"])]
+        table.add_row(*map(Text, [pair["a"], pair["b"], *numbers, pair["verdict"]]))
+    return table
+
+
+def _task_table(document: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     seeds = ", ".join(map(str, document["seeds"]))
+    what = "V-information"
+    if "shots" in document:
+        what = f"In-context V-information (without input: {document['null_prompt']})"
     table = Table(
-        title=Text(f"V-information on {document['split']}, {document['runner']}, seeds {seeds}"),
+        title=Text(f"{what} on {document['split']}, {document['runner']}, seeds {seeds}"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

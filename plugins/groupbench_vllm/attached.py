@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from groupbench.errors import SettingError
 from groupbench.llm.secrets import read_key
 from groupbench.llm.server_api import ServerError, facts_of, served_models
-from groupbench_vllm.probing import probed
+from groupbench_openai_client.probing import probed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,77 +1,35 @@
-"""One fit's model: the client, the tokenizer and the requester put together."""
+"""One fit's model: the tokenizer and what asks the server put together."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from groupbench.errors import SettingError
 from groupbench.llm.chat import MessagesForm
-from groupbench.llm.errors import StoppedError
 from groupbench.llm.forms import form_of
 from groupbench.llm.model import Abilities
-from groupbench.llm.requests import Requester
-from groupbench.llm.responses import ResponseStore, Served, default_path
+from groupbench.llm.opening import open_served
+from groupbench.llm.responses import Served
+from groupbench.llm.same_tokens import demand_equal_tokens
 from groupbench.llm.secrets import Redactor
-from groupbench.llm.served import ServedModel
-from groupbench.llm.server_api import ServerError, get, server_root, tokenized
+from groupbench.llm.vllm_server import ASSUMED
+from groupbench.llm.watching import watch
 from groupbench.llm.weights import context_length, model_hash
+from groupbench_causal_lm.tokenizers import load_tokenizer
 from groupbench_openai_client.client import OpenAIClient
-from groupbench_vllm.probing import FOUND
+from groupbench_openai_client.probing import FOUND
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from groupbench.canonical import Json
     from groupbench.llm.conversation import Form
     from groupbench.llm.model import Model
-    from groupbench.llm.tokenizer import Tokenizer
+    from groupbench.runner import FitRequest
     from groupbench_vllm.runner import VllmRunner
-
-ASSUMED = frozenset(
-    {"token_prompts", "batch_prompts", "label_reads", "choice", "json_schema", "chat", "usage"}
-)
-"""What a vLLM that has not been started is taken to do, to show prompts."""
-
-TRIED = (
-    "Sentence: Is it 1,000 or 2?\nAnswer:",
-    "  two blanks, naïve 日本語 \u00a0 and\ttabs\n\n",
-    "<html>[INST] 'quoted' \"twice\" {json: [1.5e-3]}",
-)
-"""Texts whose token ids the server must make as we do."""
-
-_OK = 200
-_LOOKS = 8
-_LOOK_SECONDS = 0.5
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer of a model's folder; needs no torch.
-
-    Raises:
-        SettingError: it cannot be loaded, or does not tell where its tokens begin.
-    """
-    # Fits are processes that were forked: threads of the tokenizer do not survive that.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as problem:
-        reason = str(problem).strip().partition("\n")[0]
-        raise SettingError(
-            f"model = '{folder}': its tokenizer cannot be loaded ({reason})."
-        ) from None
-    if not getattr(tokenizer, "is_fast", False):
-        raise SettingError(
-            f"model = '{folder}': its tokenizer has no fast form (tokenizer.json), which tells"
-            " where a label's tokens begin."
-        )
-    return tokenizer  # type: ignore[no-any-return] # transformers has no types
 
 
 def assumed(runner: VllmRunner, folder: Path) -> Abilities:
@@ -82,12 +40,13 @@ def assumed(runner: VllmRunner, folder: Path) -> Abilities:
 
 
 @contextmanager
-def opened(runner: VllmRunner, address: Mapping[str, str]) -> Iterator[Model]:
-    """Return the model of a fit: the server at ``address``, as it was probed.
+def opened(runner: VllmRunner, request: FitRequest) -> Iterator[Model]:
+    """Return the model of a fit: the server that its service is, as it was probed.
 
     Raises:
         ServerError: the server makes other token ids of a text than we do.
     """
+    address = request.service
     found = json.loads(address[FOUND])
     folder = runner.found_folder()
     abilities = _abilities(runner, address, frozenset(found["can"]), folder)
@@ -97,20 +56,20 @@ def opened(runner: VllmRunner, address: Mapping[str, str]) -> Iterator[Model]:
         "served_as": address["model"],
         "capabilities": found,
     }
-    with asyncio.Runner() as loop, ResponseStore(default_path()) as store:
-        client = OpenAIClient(address["url"], address["api_key"])
-        requester = Requester(
-            client,
-            served_of(runner, address, folder),
-            store=store,
-            at_once=runner.concurrency,
-            redact=Redactor([address["api_key"]]),
-            mend=None if runner.url else _watch(address["url"]),
-        )
-        try:
-            yield ServedModel(requester, loop, address["model"], abilities, facts=facts)
-        finally:
-            loop.run(client.__aexit__(None, None, None))
+    served, price = served_of(runner, address, folder), runner.price()
+    with open_served(
+        request if price else replace(request, max_usd=None),  # nothing is billed
+        OpenAIClient(address["url"], address["api_key"]),
+        address["model"],
+        served,
+        abilities,
+        price=price,
+        at_once=runner.concurrency,
+        redact=Redactor([address["api_key"]]),
+        mend=None if runner.url else watch(address["url"]),
+        facts=facts,
+    ) as model:
+        yield model
 
 
 def served_of(runner: VllmRunner, address: Mapping[str, str], folder: Path | None) -> Served:
@@ -143,38 +102,7 @@ def _abilities(
         # It renders what we say, so that neither boundaries nor lengths are exact.
         return Abilities(MessagesForm(shots_as=runner.shots_as), limit, can - {"token_prompts"})
     tokenizer = load_tokenizer(folder)
-    _demand_equal_tokens(tokenizer, address)
+    demand_equal_tokens(tokenizer, address)
     form: Form = form_of(tokenizer, template=runner.template, shots_as=runner.shots_as)
     # What takes token ids writes text after them, be there a chat template or not.
     return Abilities(form, limit, can | {"chat"})
-
-
-def _demand_equal_tokens(tokenizer: Tokenizer, address: Mapping[str, str]) -> None:
-    """Raise `ServerError` unless the server tokenises as we do."""
-    for text in TRIED:
-        ours = list(tokenizer(text, add_special_tokens=False).input_ids)
-        theirs = tokenized(address["url"], address["model"], text, address["api_key"])
-        if theirs != ours:
-            said = "says nothing at /tokenize" if theirs is None else f"makes {theirs[:12]}"
-            raise ServerError(
-                f"The server at {address['url']} {said} where the tokenizer of model makes"
-                f" {ours[:12]} of {text[:24]!r}: its model is another one. Give model the folder or"
-                " id of what is served."
-            )
-
-
-def _watch(url: str) -> Callable[[], Awaitable[None]]:
-    """Return what looks, after a failure, whether the server we started still lives."""
-
-    async def look() -> None:
-        for _ in range(_LOOKS):
-            try:
-                said = await asyncio.to_thread(get, f"{server_root(url)}/health")
-            except OSError:
-                break
-            if said.status == _OK:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)  # an engine that died takes its server along
-        raise StoppedError("The vLLM server died. What was answered is stored.")
-
-    return look

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from groupbench.errors import SettingError
+from groupbench.llm.presets import demand_model, source_of
 from groupbench.llm.prompted import DECIDING, PromptedRunner
 from groupbench.llm.vllm_installation import Installation, n_gpus
 from groupbench.llm.vllm_server import VllmSettings
-from groupbench.llm.weights import OpenModel, model_hash
+from groupbench.llm.weights import model_hash
 from groupbench.model_files import MissingModelError
-from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
-from groupbench_vllm.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.grouping import Group
     from groupbench.llm.model import Abilities, Model
+    from groupbench.llm.weights import OpenModel
     from groupbench.runner import FitRequest, Service
     from groupbench.suite import Suite
 
@@ -91,9 +91,7 @@ class VllmRunner(PromptedRunner):
     @property
     def source(self) -> OpenModel:
         """Where the model's files come from."""
-        name, at, revision = self.model.partition("@")
-        preset = PRESETS.get(name)
-        return OpenModel.of(f"{preset.hub}{at}{revision}" if preset else self.model)
+        return source_of(self.model)
 
     def availability(self) -> str | None:
         """Return why it cannot run here, with the mend; asks no network and no server."""
@@ -104,7 +102,7 @@ class VllmRunner(PromptedRunner):
             return None
         try:
             vllm = Installation.of(self.python)
-            self._demand_model()
+            demand_model(self.model)
         except SettingError as missing:
             return str(missing).removesuffix(".")
         if not vllm.cpu and n_gpus() < self.tensor_parallel_size:
@@ -131,7 +129,7 @@ class VllmRunner(PromptedRunner):
             return AttachedServer(
                 self.url, tuple(dict.fromkeys(filter(None, names))), self.key_variable
             )
-        from groupbench_vllm.probing import ProbedServer
+        from groupbench_openai_client.probing import ProbedServer
 
         settings = VllmSettings(
             folder=self.source.fetch(),
@@ -173,7 +171,7 @@ class VllmRunner(PromptedRunner):
         """Return the model behind the service of the request."""
         from groupbench_vllm.opening import opened
 
-        return opened(self, request.service)
+        return opened(self, request)
 
     def found_folder(self) -> Path | None:
         """Return the model's folder; ``None`` where a server at a URL serves what is not here."""
@@ -183,17 +181,3 @@ class VllmRunner(PromptedRunner):
             if not self.url:
                 raise
             return None
-
-    def _demand_model(self) -> None:
-        """Raise `MissingModelError` where the model is not here and cannot be fetched."""
-        try:
-            self.source.find()
-        except MissingModelError as missing:
-            preset = PRESETS.get(self.model.partition("@")[0])
-            if preset is not None and preset.gated:
-                raise MissingModelError(
-                    f"{missing} It is gated: accept its licence at"
-                    f" https://huggingface.co/{preset.hub} and log in with hf auth login first."
-                ) from None
-            if offline_because() or self.source.is_folder or not self.model.strip():
-                raise

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO, StringIO, TextIOWrapper
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from groupbench.calls import Calls
 from groupbench.cell import Spent, Status
 from groupbench.predictions import Outcome
 from groupbench.report.markdown import escape
@@ -55,6 +57,24 @@ def board() -> Leaderboard:
         desk.ended("tag", Status.FAILED, "it ran out of memory"),
         desk.ended(None, Status.SKIPPED, "vllm is not installed: pip install vllm", runner="vllm"),
     ]
+    llm = replace(
+        llm,
+        calls=Calls(
+            n_examples=400,
+            seconds=20.0,
+            requests=400,
+            replayed=0,
+            retries=3,
+            tokens_in=123_456,
+            tokens_cached=100_000,
+            tokens_out=800,
+            tokens_reasoning=0,
+            usd=0.5,
+            usd_unknown=0.0,
+            usd_replayed=0.0,
+            waits={"-116": 370, "20": 30},
+        ),
+    )
     made = desk.entry(None, runner="llm", seeds=[0])
     return desk.board([*entries, type(made)(made.key, None, "llm", Status.OK, (llm,))])
 
@@ -80,6 +100,14 @@ example: 2 tasks, 7 entries
 3  all                        .958 ±.034  .408 ±.144▼
 4  llm                        .545 ±.068   .520 ±.068
 
+entry  tokens in  cached  out  USD  /1,000     p50    p95  ex/s  retries
+────────────────────────────────────────────────────────────────────────
+llm         123k    100k  800  0.5    1.25  101 ms  1.5 s    20        3
+
+entry  average  answered  invalid  refused  truncated  input cut
+────────────────────────────────────────────────────────────────
+llm       .532      .592   10.0 %        -          -          -
+
 note       Planted: difficulty, family and domain are three different answers.
 failed     tag: it ran out of memory.
 skipped    vllm: vllm is not installed: pip install vllm.
@@ -95,11 +123,20 @@ gain       Points (hundredths) above the grouping single with the same runner. �
 costs      Models that serve the suite; computing time of deciding and training,
            all seeds, shared fits counted wherever they are used. Deciding took
            pvi:test=tost,margin=0.25 6 fits (2 min).
+calls      Of models that were asked, all seeds: tokens of prompts (cached: of
+           those, read from a prompt cache) and answers (thought: of those),
+           dollars paid and for 1,000 examples, time to answer (half and 95 %
+           are faster), examples a second, attempts repeated. - is not known, or
+           does not apply.
+answers    Shares of all test examples. What has no valid answer counts as wrong
+           in every score; answered is the average among answered examples
+           alone, which are not the same for all entries.
 metrics    share_right of acceptable (200), entails (200). In brackets: test
            examples.
 left out   Train rows kept out of joint models because their text is in another
            task's test set: at most 3 of entails.
-no answer  acceptable: invalid 10.0 % (llm). entails: invalid 10.0 % (llm).
+no answer  acceptable: invalid 10.0 %, .606 of the answered (llm). entails:
+           invalid 10.0 %, .578 of the answered (llm).
 warning    pvi:test=tost,margin=0.25: acceptable and entails are undecided
            (power .31).
 """
@@ -117,6 +154,14 @@ example: 2 tasks, 7 entries
 -  -     tag                        encoder      failed      -       -       -     -       -      -           -        -
 -  -     -                          vllm        skipped      -       -       -     -       -      -           -        -
 
+entry  tokens in  cached  out  thought  USD  lost  /1,000     p50    p95  ex/s  retries
+───────────────────────────────────────────────────────────────────────────────────────
+llm         123k    100k  800        0  0.5     0    1.25  101 ms  1.5 s    20        3
+
+entry  average  answered  invalid  refused  truncated  input cut
+────────────────────────────────────────────────────────────────
+llm       .532      .592   10.0 %        -          -          -
+
 note       Planted: difficulty, family and domain are three different answers.
 failed     tag: it ran out of memory.
 skipped    vllm: vllm is not installed: pip install vllm.
@@ -129,9 +174,14 @@ gain       Points (hundredths) above the grouping single with the same runner. �
            transfer.
 costs      Models that serve the suite; computing time of deciding and training, all seeds, shared fits counted wherever they are used.
            Deciding took pvi:test=tost,margin=0.25 6 fits (2 min).
+calls      Of models that were asked, all seeds: tokens of prompts (cached: of those, read from a prompt cache) and answers (thought: of
+           those), dollars paid and for 1,000 examples, time to answer (half and 95 % are faster), examples a second, attempts repeated. -
+           is not known, or does not apply.
+answers    Shares of all test examples. What has no valid answer counts as wrong in every score; answered is the average among answered
+           examples alone, which are not the same for all entries.
 metrics    share_right of acceptable (200), entails (200). In brackets: test examples.
 left out   Train rows kept out of joint models because their text is in another task's test set: at most 3 of entails.
-no answer  acceptable: invalid 10.0 % (llm). entails: invalid 10.0 % (llm).
+no answer  acceptable: invalid 10.0 %, .606 of the answered (llm). entails: invalid 10.0 %, .578 of the answered (llm).
 warning    pvi:test=tost,margin=0.25: acceptable and entails are undecided (power .31).
 """
 
@@ -182,8 +232,10 @@ def test_hostile_strings_are_shown_and_not_obeyed() -> None:
 def test_markdown_is_deterministic_and_each_row_has_every_column(board: Leaderboard) -> None:
     text = board.to_markdown()
     assert text == board.to_markdown()
-    rows = [line for line in text.splitlines() if line.startswith("|")]
+    rows, *others = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    rows = rows.splitlines()
     assert len(rows) == 2 + len(board.rows)
+    assert [len(table.splitlines()) for table in others] == [3, 3]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {13}
     assert "| 1 | 1 | pvi:test=tost,margin=0.25 | encoder |" in text
     assert "- **skipped**: vllm: vllm is not installed: pip install vllm.\n" in text

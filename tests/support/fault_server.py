@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,6 +70,18 @@ class Seen:
         return json.dumps([self.path, self.body], sort_keys=True)
 
 
+class Shape(Protocol):
+    """How another provider is asked, and answers."""
+
+    def asked(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a request of the provider's as OpenAI's API would have it."""
+        ...
+
+    def said(self, status: int, reply: dict[str, Any]) -> dict[str, Any]:
+        """Return a reply of OpenAI's API as the provider would give it."""
+        ...
+
+
 @dataclass
 class FaultServer:
     """A context manager; it runs in a thread of its own."""
@@ -84,6 +96,18 @@ class FaultServer:
     """Between the bytes of a dripping reply."""
     remaining: int | None = None
     """Sent as ``x-ratelimit-remaining-requests``."""
+    only: str = ""
+    """Faults are for requests whose body holds this text."""
+    models: dict[str, dict[str, Any]] = field(default_factory=lambda: {MODEL: {}})
+    """What ``/models`` lists: more of each, by name."""
+    shape: Shape | None = None
+    """Another provider's way to ask and to answer."""
+    models_status: int = 200
+    """Of ``/models``."""
+    connections: int = 0
+    """That were opened."""
+    gets: list[str] = field(default_factory=list)
+    """Paths of the requests without a body, which take no fault."""
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -132,6 +156,7 @@ class FaultServer:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.connections += 1
         self._connections.add(task)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -144,14 +169,21 @@ class FaultServer:
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection can take another."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        path = head[0].split()[1]
+        method, path = head[0].split()[:2]
         headers = {
             name.lower(): value.strip()
             for name, _, value in (line.partition(":") for line in head[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        fault = next(self._faults, None)
-        seen = Seen(time.monotonic(), path, headers, json.loads(body or b"{}"), fault)
+        if method == "GET":
+            self.gets.append(path)
+            await self._list(headers, writer)
+            return True
+        fault = next(self._faults, None) if self.only in body.decode() else None
+        asked = json.loads(body or b"{}")
+        if self.shape is not None:
+            asked = self.shape.asked(asked)
+        seen = Seen(time.monotonic(), path, headers, asked, fault)
         self.seen.append(seen)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -160,6 +192,16 @@ class FaultServer:
         finally:
             self.in_flight -= 1
             seen.done = time.monotonic()
+
+    async def _list(self, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        """Answer ``/models``."""
+        listed = [{"id": name, "object": "model", **more} for name, more in self.models.items()]
+        text = json.dumps({"object": "list", "data": listed})
+        if self.models_status != 200:
+            text = _error(f"No list for {headers.get('authorization', '')}.", "not_listed")
+        lines = [f"HTTP/1.1 {self.models_status} Said", f"content-length: {len(text.encode())}"]
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + text.encode())
+        await writer.drain()
 
     async def _reply(
         self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -178,6 +220,9 @@ class FaultServer:
         if status == 200:
             seen.billed = usage_of(seen.body)
             seen.said = seen.fault not in _UNSAID
+        if self.shape is not None:
+            with contextlib.suppress(ValueError):  # what is broken stays broken
+                text = json.dumps(self.shape.said(status, json.loads(text)))
         data = text.encode()
         length = len(data) + (10 if seen.fault == "short body" else 0)
         lines = [f"HTTP/1.1 {status} Said", f"content-length: {length}"]
@@ -276,9 +321,34 @@ def usage_of(body: dict[str, Any]) -> dict[str, Any]:
 def _choices(body: dict[str, Any]) -> list[dict[str, Any]]:
     if "prompt" in body:
         return [_read(i, prompt, body) for i, prompt in enumerate(body["prompt"])]
-    word = WORDS[_hash(body["messages"]) % len(WORDS)]
+    word = written(body)
     message = {"role": "assistant", "content": word, "refusal": None}
     return [{"index": 0, "message": message, "finish_reason": "stop"}]
+
+
+def written(body: dict[str, Any]) -> str:
+    """Return what a chat request is answered: a function of what it asks, and in its form."""
+    number = _hash(body["messages"])
+    if choices := (body.get("structured_outputs") or {}).get("choice"):
+        return str(choices[number % len(choices)])
+    if wanted := body.get("response_format"):
+        said = {}
+        for i, (name, one) in enumerate(wanted["json_schema"]["schema"]["properties"].items()):
+            if "enum" in one:
+                said[name] = one["enum"][number % len(one["enum"])]
+            elif one["type"] == "boolean":
+                said[name] = bool(number >> i & 1)
+            else:
+                said[name] = [_entity(body["messages"], one["items"]["properties"], number)]
+        return json.dumps(said)
+    return WORDS[number % len(WORDS)]
+
+
+def _entity(messages: list[dict[str, str]], of: dict[str, Any], number: int) -> dict[str, str]:
+    """Return an entity that is a word of the sentence in the last message."""
+    sentence = messages[-1]["content"].partition("Sentence: ")[2].partition("\n")[0].split()
+    kinds = of["type"]["enum"]
+    return {"text": sentence[number % len(sentence)], "type": kinds[number % len(kinds)]}
 
 
 def _read(index: int, prompt: list[int], body: dict[str, Any]) -> dict[str, Any]:

@@ -63,30 +63,30 @@ def corpus() -> list[str]:
 
 
 @cache
-def llama3_tokenizer() -> Any:
-    """Return a tokenizer in Llama 3's manner."""
+def llama3_tokenizer(*, words: tuple[str, ...] = ()) -> Any:
+    """Return a tokenizer in Llama 3's manner; ``words``: more texts that it learns from."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
     bos = "<|begin_of_text|>"
     special = [bos, "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     backend = Tokenizer(models.BPE(ignore_merges=True))
-    words = (
+    split = (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
         r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
     backend.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(words), "isolated"),
+        pre_tokenizers.Split(Regex(split), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])  # fmt: skip
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=700,
+        vocab_size=700 + len(set(" ".join(words).split())),
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(corpus(), trainer)
+    backend.train_from_iterator([*corpus(), *words], trainer)
     backend.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
     )
@@ -100,7 +100,7 @@ def llama3_tokenizer() -> Any:
 
 
 @cache
-def llama2_tokenizer(*, system: bool = True) -> Any:
+def llama2_tokenizer(*, system: bool = True, words: tuple[str, ...] = ()) -> Any:
     """Return a tokenizer in Llama 2's manner. ``system``: its template takes that role."""
     from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -110,10 +110,14 @@ def llama2_tokenizer(*, system: bool = True) -> Any:
     trained = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106 - a token of text
     trained.normalizer = spelling
     trainer = trainers.BpeTrainer(
-        vocab_size=350, special_tokens=special, max_token_length=12, show_progress=False
+        vocab_size=350 + len(set(" ".join(words).split())),
+        special_tokens=special,
+        max_token_length=12,
+        show_progress=False,
     )
     # Whole lines are one word to BPE; words alone are enough to learn from.
-    trained.train_from_iterator([word for line in corpus() for word in line.split()], trainer)
+    lines = [*corpus(), *words]
+    trained.train_from_iterator([word for line in lines for word in line.split()], trainer)
     vocab, merges = _with_bytes(trained, special)
     backend = Tokenizer(
         models.BPE(vocab, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)  # noqa: S106 - a token of text
@@ -150,16 +154,25 @@ TOKENIZERS = {"llama3": llama3_tokenizer, "llama2": llama2_tokenizer}
 """By manner."""
 
 
-def build_llama(folder: Path, manner: str, *, seed: int = 0) -> Path:
+def build_llama(
+    folder: Path, manner: str, *, seed: int = 0, spread: float = 0.15, words: tuple[str, ...] = ()
+) -> Path:
     """Write a tiny model with its tokenizer into ``folder``, as a hub snapshot; return the folder.
 
     Two layers of two heads with 64 dimensions each: the smallest head that vLLM serves on a CPU.
     Weights are drawn wide, since the usual 0.02 gives near-uniform outputs, which hide errors.
+
+    Args:
+        folder: need not be there.
+        manner: ``llama3`` or ``llama2``.
+        seed: of the weights.
+        spread: their standard deviation.
+        words: more texts that the tokenizer learns from.
     """
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    tokenizer = TOKENIZERS[manner]()
+    tokenizer = TOKENIZERS[manner](words=words)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -169,7 +182,7 @@ def build_llama(folder: Path, manner: str, *, seed: int = 0) -> Path:
         num_key_value_heads=1,
         head_dim=64,
         max_position_embeddings=4096,
-        initializer_range=0.15,
+        initializer_range=spread,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=None,

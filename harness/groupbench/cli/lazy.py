@@ -222,8 +222,9 @@ def _stdout_is_broken() -> bool:
 
 
 def _say(message: str, *, debug: bool | None = False) -> None:
+    from groupbench.llm.secrets import struck
     from groupbench.report.text import plain
 
     if debug:
-        click.echo(traceback.format_exc(), err=True)
-    click.echo(plain(message), err=True)
+        click.echo(struck(traceback.format_exc()), err=True)
+    click.echo(plain(struck(message)), err=True)

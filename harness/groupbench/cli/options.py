@@ -52,6 +52,10 @@ def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-hours", type=float, metavar="H", help="Start nothing more after this."),
         click.option("--fit-minutes", type=float, metavar="M", help="Kill a fit after this."),
         click.option("--fit-memory-gb", type=float, metavar="G", help="Kill a fit above this."),
+        click.option("--max-usd", type=float, metavar="USD", help="Never spend more than this."),
+        click.option(
+            "--prices", metavar="FILE", help="TOML of what models cost, over the prices built in."
+        ),
         click.option("--executor", metavar="SPEC", help="Where fits run, e.g. local:workers=4."),
         store_option,
     ]
@@ -76,6 +80,8 @@ def read_experiment(
     max_hours: float | None,
     fit_minutes: float | None,
     fit_memory_gb: float | None,
+    max_usd: float | None,
+    prices: str | None,
     executor: str | None,
 ) -> Experiment:
     """Return the experiment of a file, overridden by options.
@@ -102,10 +108,13 @@ def read_experiment(
         changes["seeds"] = seeds
     if baseline is not None:
         changes["baseline"] = baseline
+    if prices is not None:
+        changes["prices"] = prices
     if executor is not None:
         changes["executor"] = executor
     caps = {"train": max_train, "validation": max_validation, "test": max_test}
     limits = {"max_hours": max_hours, "fit_minutes": fit_minutes, "fit_memory_gb": fit_memory_gb}
+    limits["max_usd"] = max_usd
     changes["caps"] = replace(base.caps, **_given(caps))
     changes["limits"] = replace(base.limits, **_given(limits))
     return replace(base, **changes)

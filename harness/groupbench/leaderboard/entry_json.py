@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from groupbench.calls import Calls
 from groupbench.canonical import to_json
 from groupbench.cell import Cell, Entry, Spent, Status
 from groupbench.grouping import Group, Grouping
@@ -50,6 +51,7 @@ def entry_json(suite: SuiteFacts, entry: Entry) -> dict[str, Any]:
                 "n_parameters": cell.n_parameters,
                 "left_out": dict(cell.left_out),
                 "warnings": list(cell.warnings),
+                **({} if cell.calls is None else {"calls": to_json(cell.calls)}),
             }
             for cell in entry.cells
         ],
@@ -75,6 +77,7 @@ def entry_of(
             n_parameters=cell["n_parameters"],
             left_out=cell["left_out"],
             warnings=tuple(cell["warnings"]),
+            calls=Calls.from_json(cell.get("calls")),
         )
         for cell in document["cells"]
     )

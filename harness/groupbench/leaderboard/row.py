@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from groupbench.calls import total
 from groupbench.cell import Spent, Status
 from groupbench.leaderboard.scoring import Judged
 from groupbench.stats.sample import CellId, Sample
@@ -15,6 +16,7 @@ from groupbench.stats.sample import CellId, Sample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from groupbench.calls import Calls
     from groupbench.cell import Cell, Entry
     from groupbench.leaderboard.facts import SuiteFacts, TaskFacts
     from groupbench.leaderboard.gains import Gain
@@ -108,6 +110,40 @@ class Row:
         """To predict every test example once; the mean over cells."""
         seconds = [cell.predict_seconds for cell in self.finished]
         return sum(seconds) / len(seconds) if seconds else None
+
+    @property
+    def calls(self) -> Calls | None:
+        """What asking a model took, over all finished cells; ``None``: none was asked."""
+        return total([cell.calls for cell in self.finished])
+
+    @property
+    def outcome_rates(self) -> dict[str, float]:
+        """Shares of all test examples, over all tasks and finished cells; empty without any."""
+        return (
+            {
+                name: self._share([score.outcome_rates[name] for score in self.scores.values()])
+                for name in next(iter(self.scores.values())).outcome_rates
+            }
+            if self.scores
+            else {}
+        )
+
+    @property
+    def input_cut(self) -> float | None:
+        """Share of all test inputs that were shortened to fit."""
+        cut = [score.input_cut for score in self.scores.values()]
+        return self._share(cut) if cut else None
+
+    @property
+    def average_answered(self) -> float | None:
+        """As ``average``, of answered examples alone; ``None`` where a task has none."""
+        scores = [score.score_answered for score in self.scores.values()]
+        known = [score for score in scores if score is not None]
+        return sum(known) / len(known) if known and len(known) == len(scores) else None
+
+    def _share(self, shares: Sequence[float]) -> float:
+        sizes = [score.n_test for score in self.scores.values()]
+        return sum(n * share for n, share in zip(sizes, shares, strict=True)) / sum(sizes)
 
     @property
     def cost_usd(self) -> float:

@@ -74,23 +74,9 @@ class Splitter:
             surfaces: what each label is called.
             plain: where the prompt holds special tokens as plain characters.
         """
-        fixed, at = self._stable_cut(prompt, sent, plain)
-        tail = prompt[at:] + joint.separator
-        texts = [tail + surface + joint.end for surface in surfaces.values()]
-        in_tail = _from(at, plain)
-        encodings = self._encoder.encode_all(
-            texts,
-            [[*in_tail, *self._encoder.spans(each, len(tail))] for each in surfaces.values()],
-        )
-        head = list(sent[:fixed])
-        if not at:
-            _, head = with_bos(self._tokenizer, encodings[0][0])
-        full: dict[str, list[int]] = {}
-        n_end: dict[str, int] = {}
-        for (label, surface), (after, spans) in zip(surfaces.items(), encodings, strict=True):
-            stop = len(tail) + len(surface)
-            full[label] = [*head, *after]
-            n_end[label] = sum(start >= stop for start, _ in spans)
+        whole_of = self._whole(prompt, sent, joint, tuple(surfaces.values()), plain)
+        full = {label: ids for label, (ids, _) in zip(surfaces, whole_of, strict=True)}
+        n_end = {label: n for label, (_, n) in zip(surfaces, whole_of, strict=True)}
         n = common_prefix([sent, *full.values()])
         whole = {label: tuple(each[n:]) for label, each in full.items()}
         bare = {label: each[: len(each) - n_end[label]] for label, each in whole.items()}
@@ -105,6 +91,61 @@ class Splitter:
             with_end=clash,
             backed_off=len(sent) - n,
         )
+
+    def after(
+        self,
+        prompt: str,
+        sent: Sequence[int],
+        joint: Joint,
+        answer: str,
+        plain: Sequence[Span] = (),
+    ) -> tuple[int, ...]:
+        """Return the token ids of an answer and its end mark after exactly ``sent``.
+
+        Args:
+            prompt: rendered up to the answer.
+            sent: its token ids, with the BOS it is sent with.
+            joint: of the rendering.
+            answer: what follows.
+            plain: where the prompt holds special tokens as plain characters.
+
+        Raises:
+            SettingError: a token spans the joint, so that what is trained on would not be what is
+                asked.
+        """
+        ((ids, _),) = self._whole(prompt, sent, joint, (answer,), plain)
+        if ids[: len(sent)] != list(sent):
+            raise SettingError(
+                f"A token spans the end of the prompt, {prompt[-12:]!r}, and the answer"
+                f" {answer[:24]!r}: end the cue without a blank in [prompt], or use another"
+                " template."
+            )
+        return tuple(ids[len(sent) :])
+
+    def _whole(
+        self,
+        prompt: str,
+        sent: Sequence[int],
+        joint: Joint,
+        answers: Sequence[str],
+        plain: Sequence[Span],
+    ) -> list[tuple[list[int], int]]:
+        """Return the ids of prompt, answer and end, and how many of them are the end's."""
+        fixed, at = self._stable_cut(prompt, sent, plain)
+        tail = prompt[at:] + joint.separator
+        in_tail = _from(at, plain)
+        encodings = self._encoder.encode_all(
+            [tail + answer + joint.end for answer in answers],
+            [[*in_tail, *self._encoder.spans(each, len(tail))] for each in answers],
+        )
+        head = list(sent[:fixed])
+        if not at:
+            _, head = with_bos(self._tokenizer, encodings[0][0])
+        found = []
+        for answer, (ids, spans) in zip(answers, encodings, strict=True):
+            stop = len(tail) + len(answer)
+            found.append(([*head, *ids], sum(start >= stop for start, _ in spans)))
+        return found
 
     def _stable_cut(
         self, prompt: str, sent: Sequence[int], plain: Sequence[Span]

@@ -112,9 +112,23 @@ class PromptBuilder:
         lines = []
         for i, shot in enumerate(shots):
             label = self._asked_of(shot, i)
-            lines.append((self.wording.cue_text(None, label), self._answer(shot, label)))
+            lines.append((self.wording.cue_text(None, label), self.answer(shot, label)))
         prompt = self._without_input("null, shots", "", tuple(lines), asks)
         return replace(prompt, shots=tuple(shot.id for shot in shots))
+
+    def answer(self, example: Example, label: str | None = None) -> str:
+        """Return the right answer about an example.
+
+        Args:
+            example: with its gold.
+            label: of the question, where labels are asked about one by one.
+
+        Raises:
+            ValueError: it has no gold label.
+        """
+        if label is not None:
+            return YES if label in strata(self.task, example) else NO
+        return answer_text(self.task, self.wording, self.mode, example)
 
     def too_long(self, k: int) -> Callable[[Example], bool]:
         """Return what tells whether a shot takes more than 1/k of the budget."""
@@ -122,7 +136,7 @@ class PromptBuilder:
 
         def too_long(shot: Example) -> bool:
             label = self._asked_of(shot, 0)
-            text = f"{self._ask(shot.input, label)} {self._answer(shot, label)}"
+            text = f"{self._ask(shot.input, label)} {self.answer(shot, label)}"
             return self.form.count(text) > share
 
         return too_long
@@ -131,7 +145,7 @@ class PromptBuilder:
         asked = self._asked()
         instruction = self._instruction()
         shown = tuple(
-            (self._ask(shot.input, label), self._answer(shot, label))
+            (self._ask(shot.input, label), self.answer(shot, label))
             for label, shot in ((self._asked_of(shot, i), shot) for i, shot in enumerate(shots))
         )
         longest = max(asked, key=lambda label: len(label or ""))
@@ -203,6 +217,7 @@ class PromptBuilder:
             ids=rendered.ids,
             messages=rendered.messages,
             n_tokens=rendered.n_tokens,
+            rendered=rendered,
             label=label,
         )
         if self.mode not in {Mode.SCORE, Mode.CHOICE}:
@@ -259,11 +274,6 @@ class PromptBuilder:
 
     def _cue(self, given: Input, label: str | None) -> str:
         return self.wording.cue_text(given, label)
-
-    def _answer(self, shot: Example, label: str | None) -> str:
-        if label is not None:
-            return YES if label in strata(self.task, shot) else NO
-        return answer_text(self.task, self.wording, self.mode, shot)
 
     def _cap(self, given: Input) -> int:
         return self._written(given, self.mode)

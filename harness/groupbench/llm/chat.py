@@ -112,6 +112,16 @@ class ChatForm:
             rendered.text, rendered.ids or (), joint, surfaces, rendered.plain
         )
 
+    def answer(self, rendered: Rendered, text: str) -> tuple[int, ...]:
+        """Return the token ids of an answer and of what ends its turn.
+
+        Raises:
+            TemplateRewritesTurns: the template does not leave it as it is.
+            SettingError: a token spans prompt and answer.
+        """
+        ids = rendered.ids or ()
+        return self._splitter.after(rendered.text, ids, self._joint(text), text, rendered.plain)
+
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the vocabulary's spelling of token ids."""
         return tuple(self._tokenizer.convert_ids_to_tokens(list(ids)))
@@ -211,6 +221,15 @@ class PlainForm:
             rendered.text, rendered.ids or (), self.joint, surfaces, rendered.plain
         )
 
+    def answer(self, rendered: Rendered, text: str) -> tuple[int, ...]:
+        """Return the token ids of an answer and of the empty line that ends it.
+
+        Raises:
+            SettingError: a token spans prompt and answer.
+        """
+        ids = rendered.ids or ()
+        return self._splitter.after(rendered.text, ids, self.joint, text, rendered.plain)
+
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the vocabulary's spelling of token ids."""
         return tuple(self._tokenizer.convert_ids_to_tokens(list(ids)))
@@ -259,3 +278,8 @@ class MessagesForm:
         raise SettingError(
             "mode = 'score' needs token ids, and this model is sent messages; use json or text."
         )
+
+    def answer(self, rendered: Rendered, text: str) -> tuple[int, ...]:
+        """Raise `SettingError`: without token ids nothing can be trained on."""
+        del rendered, text
+        raise SettingError("Training needs token ids, and this model is sent messages.")

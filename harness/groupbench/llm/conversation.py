@@ -75,6 +75,14 @@ class Form(Protocol):
         """
         ...
 
+    def answer(self, rendered: Rendered, text: str) -> tuple[int, ...]:
+        """Return the token ids of an answer and its end mark, after exactly those of the prompt.
+
+        Raises:
+            SettingError: they cannot be told apart in this form.
+        """
+        ...
+
 
 def as_messages(
     conversation: Conversation, *, system: bool = True, inline: bool = False

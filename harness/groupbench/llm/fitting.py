@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from groupbench.calls import Calls
 from groupbench.llm.answers import Reading, answers_output, read_answer
 from groupbench.llm.asked import Tally, ask, light
 from groupbench.llm.modes import Mode
@@ -36,37 +38,60 @@ def fit(runner: PromptedRunner, request: FitRequest) -> FitResult:
         SettingError: it cannot be asked in the mode of the settings.
         PolicyError: more would be spent than may be.
     """
+    with runner.open(request) as model:
+        return ask_all(runner, model, request)
+
+
+def ask_all(runner: PromptedRunner, model: Model, request: FitRequest) -> FitResult:
+    """Return what an opened model says about every example of a request; see `fit`."""
     outputs: dict[str, Mapping[Split, Output]] = {}
     facts: dict[str, Json] = {}
     arrays: dict[str, Any] = {}
     warnings: list[str] = []
     n = 0
-    with runner.open(request) as model:
-        started = time.perf_counter()
-        for given in request.tasks:
-            prompter = Prompter.of(runner, model.abilities, given, request.seed)
-            warnings += _warnings(prompter)
-            if prompter.mode is Mode.SCORE:
-                outputs[given.task.name], facts[given.task.name], read = _scored(
-                    runner, model, prompter, given
-                )
-                arrays |= {f"{given.task.name}.{name}": array for name, array in read.items()}
-            else:
-                outputs[given.task.name], facts[given.task.name] = _answered(
-                    runner, model, prompter, given
-                )
-            n += sum(map(len, given.predict.values()))
-        seconds = time.perf_counter() - started
-        use = model.use()
+    started = time.perf_counter()
+    for given in request.tasks:
+        prompter = Prompter.of(runner, model.abilities, given, request.seed)
+        warnings += _warnings(prompter)
+        if prompter.mode is Mode.SCORE:
+            outputs[given.task.name], facts[given.task.name], read = _scored(
+                runner, model, prompter, given
+            )
+            arrays |= {f"{given.task.name}.{name}": array for name, array in read.items()}
+        else:
+            outputs[given.task.name], facts[given.task.name] = _answered(
+                runner, model, prompter, given
+            )
+        n += sum(map(len, given.predict.values()))
+    seconds = time.perf_counter() - started
+    use = model.use()
+    calls = replace(
+        use.calls or Calls(usd=use.usd or None), n_examples=n, seconds=round(seconds, 6)
+    )
+    by_the_hour = _usd_of_hours(runner, seconds)
+    if by_the_hour is not None:
+        calls = replace(calls, usd=(calls.usd or 0.0) + by_the_hour)
     return FitResult(
         outputs=outputs,
         costs=Costs(
-            predict_seconds=seconds, n_predicted=n, n_parameters=use.n_parameters, usd=use.usd
+            predict_seconds=seconds,
+            n_predicted=n,
+            n_parameters=use.n_parameters,
+            usd=use.usd + (by_the_hour or 0.0),
+            calls=calls,
         ),
         arrays={SCORES: arrays} if arrays else {},
         training={"prompts": facts, "model": dict(use.facts)},
         warnings=tuple(warnings),
     )
+
+
+def _usd_of_hours(runner: PromptedRunner, seconds: float) -> float | None:
+    """Return what the machine costs for so long; ``None`` where its price is not known."""
+    price = runner.price()
+    if price is None or price.usd_per_hour is None:
+        return None
+    return price.usd_per_hour * seconds / 3600
 
 
 def _scored(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _GROWTH = math.log(1.02)
 _SHORTEST = 1e-4
@@ -22,6 +26,18 @@ class Latencies:
     def __init__(self) -> None:
         self._bins: Counter[int] = Counter()
         self.n = 0
+
+    @classmethod
+    def of(cls, bins: Mapping[str, int]) -> Self:
+        """Return what `bins` wrote, or a sum of several."""
+        made = cls()
+        made._bins.update({int(bin_): count for bin_, count in bins.items()})
+        made.n = sum(bins.values())
+        return made
+
+    def bins(self) -> dict[str, int]:
+        """Return how many there are in each bin, as JSON; those of several can be added."""
+        return {str(bin_): count for bin_, count in sorted(self._bins.items())}
 
     def add(self, seconds: float) -> None:
         """Count one."""

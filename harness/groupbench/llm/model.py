@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from groupbench.calls import Calls
     from groupbench.canonical import Json
     from groupbench.llm.answers import Said
     from groupbench.llm.conversation import Form
@@ -37,6 +38,8 @@ class ModelUse:
     """0: not known."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """For the record: tokens, requests, latency, what answered."""
+    calls: Calls | None = None
+    """What the leaderboard shows of it: tokens, dollars, latency. ``None``: only ``usd``."""
 
 
 class Model(Protocol):

@@ -39,6 +39,11 @@ NEEDS: dict[Mode, tuple[frozenset[str], ...]] = {
 """Capabilities of a server that a mode needs; any one of the sets will do."""
 
 
+COMPACT = "json_compact"
+"""The capability of writing JSON by a schema without blanks in between. Without it ``auto`` asks
+for entities in free text."""
+
+
 def choose_mode(wanted: str, kind: Kind, capabilities: Collection[str]) -> Mode:
     """Return the mode in which a task of ``kind`` is answered.
 
@@ -53,7 +58,10 @@ def choose_mode(wanted: str, kind: Kind, capabilities: Collection[str]) -> Mode:
     if wanted == AUTO:
         for mode in (Mode.SCORE, Mode.JSON, Mode.TEXT):
             if _fits(mode, kind) and _can(mode, capabilities):
-                return mode
+                # A grammar lets blanks run on for ever; in a long answer they do, to its cap.
+                lax = mode is Mode.JSON and kind is Kind.TOKEN and COMPACT not in capabilities
+                if not (lax and _can(Mode.TEXT, capabilities)):
+                    return mode
         raise SettingError(
             f"mode = 'auto': the server can do none of {', '.join(_modes(kind))}; it can"
             f" {', '.join(sorted(capabilities)) or 'nothing'}."

@@ -25,7 +25,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one model's tokens cost, in US dollars per million."""
+    """What one model costs: its tokens, in US dollars per million, or the hours of a machine."""
 
     model: str
     """The name of a snapshot."""
@@ -47,6 +47,8 @@ class Price:
     shutdown: date | None = None
     """The first day without it."""
     successor: str | None = None
+    usd_per_hour: float | None = None
+    """Of the machine that serves it, while it is asked."""
 
     def usd(self, usage: Usage, *, batch: bool = False) -> float:
         """Return what ``usage`` of one request costs."""
@@ -104,6 +106,8 @@ class Prices:
     """When they were looked up."""
     source: str = ""
     models: Mapping[str, Price] = field(default_factory=dict)
+    usd_per_hour: float | None = None
+    """Of the machine that computes here, for models that have no price of their own."""
 
     def __getitem__(self, model: str) -> Price:
         """Return the price of a model, found by its name or an alias."""
@@ -121,6 +125,16 @@ class Prices:
         except KeyError:
             return None
 
+    def here(self, model: str) -> Price | None:
+        """Return the price of a model that this machine serves; ``None`` where none is set.
+
+        One without a price of its own costs the hours of the machine.
+        """
+        found = self.get(model)
+        if found is not None or self.usd_per_hour is None:
+            return found
+        return Price(model, 0.0, 0.0, usd_per_hour=self.usd_per_hour)
+
     def alias_warning(self, model: str) -> str | None:
         """Return the warning that ``model`` names no snapshot, with the one it should."""
         price = self.get(model)
@@ -132,7 +146,8 @@ class Prices:
     def load(cls, over: Path | None = None) -> Prices:
         """Return the prices that come with groupbench, with a user's file laid over them.
 
-        A model of the file needs only the fields that differ; a new one ``input`` and ``output``.
+        A model of the file needs only the fields that differ; a new one ``input`` and ``output``,
+        or ``usd_per_hour``.
 
         Raises:
             SettingError: the file cannot be read, or a field or value is wrong.
@@ -151,19 +166,22 @@ class Prices:
 
 
 def _overlaid(prices: Prices, document: Mapping[str, Any], where: str) -> Prices:
-    _check_names(document, ("as_of", "source", "models"), where)
+    _check_names(document, ("as_of", "source", "usd_per_hour", "models"), where)
     as_of, source = document.get("as_of", prices.as_of), document.get("source", prices.source)
     _check_type(as_of, date, "a date", f"{where}: as_of")
     _check_type(source, str, "a text", f"{where}: source")
+    usd_per_hour = document.get("usd_per_hour", prices.usd_per_hour)
+    if usd_per_hour is not None:
+        _check_number(usd_per_hour, f"{where}: usd_per_hour")
     tables = document.get("models", {})
     _check_type(tables, Mapping, "a table", f"{where}: models")
     models = dict(prices.models)
     for model, table in tables.items():
         models[model] = _price(model, table, models.get(model), f'{where}: models."{model}"')
-    return Prices(as_of, source, models)
+    return Prices(as_of, source, models, usd_per_hour)
 
 
-_RATES = ("input", "output", "cached_input", "cache_write", "batch")
+_RATES = ("input", "output", "cached_input", "cache_write", "batch", "usd_per_hour")
 _TIMES = ("long_input_times", "long_output_times")
 
 
@@ -188,8 +206,13 @@ def _price(model: str, table: object, known: Price | None, where: str) -> Price:
             values[name] = tuple(value)
     if known is not None:
         return replace(known, **values)
+    if "usd_per_hour" in values:
+        values = {"input": 0.0, "output": 0.0, **values}
     if missing := [name for name in ("input", "output") if name not in values]:
-        raise SettingError(f"{where}: {missing[0]} is missing: give US dollars per million tokens.")
+        raise SettingError(
+            f"{where}: {missing[0]} is missing: give US dollars per million tokens, or usd_per_hour"
+            " of a machine that serves the model."
+        )
     return Price(model, **values)
 
 

@@ -47,6 +47,18 @@ CAPABILITIES = (
 )
 """All that is asked about, in order."""
 
+OF_MESSAGES = (
+    "chat",
+    "usage",
+    "choice",
+    "json_schema",
+    "json_compact",
+    "top_logprobs",
+    "seed",
+    "model_404",
+)
+"""Of those, what matters to a runner that sends messages."""
+
 NONCE = "zq7"
 """What no model says by itself."""
 
@@ -73,10 +85,11 @@ class Probed:
         return {"can": sorted(self.capabilities), "lacking": dict(self.lacking)}
 
 
-async def probe(
+async def probe(  # noqa: PLR0913 - whom to ask what, and how
     client: Client,
     model: str,
     *,
+    capabilities: Sequence[str] = CAPABILITIES,
     token_ids: Sequence[int] = _TOKENS,
     patience: Patience = _PATIENCE,
     redact: Redactor | None = None,
@@ -89,6 +102,7 @@ async def probe(
     Args:
         client: reaches the server.
         model: the name it is served under.
+        capabilities: what to ask about, in the order of `CAPABILITIES`.
         token_ids: four of the model's vocabulary, none of them special.
         patience: with a server that is busy.
         redact: strikes keys out of what the server says.
@@ -99,7 +113,7 @@ async def probe(
     calls = Calls(client, model, patience, redact or Redactor())
     asking = _Asking(calls, model, tuple(token_ids))
     found: dict[str, str | None] = {}
-    for name in CAPABILITIES:
+    for name in capabilities:
         found[name] = await getattr(asking, f"ask_{name}")()
         if name == "chat" and found[name] is None:
             asking.chats = True

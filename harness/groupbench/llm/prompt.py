@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from groupbench.canonical import Json
-    from groupbench.llm.conversation import Message
+    from groupbench.llm.conversation import Message, Rendered
     from groupbench.llm.readers import Reason
     from groupbench.task import Input
 
@@ -29,6 +29,8 @@ class Question:
     """Scored and chosen: what each label looks like as an answer, separator included."""
     continuations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Scored: token ids of each label after ``ids``."""
+    rendered: Rendered | None = field(default=None, repr=False, compare=False)
+    """What it was made of."""
     label: str | None = None
     """Multilabel, scored or chosen: the label asked about; choices are then yes and no."""
 

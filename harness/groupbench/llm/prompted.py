@@ -19,23 +19,26 @@ and `availability`, `place`, `resources` and `identity`, as every runner has the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from groupbench.canonical import to_json
 from groupbench.errors import SettingError
 from groupbench.llm.modes import AUTO, Mode, demand_mode
+from groupbench.llm.prices import Price, Prices
 from groupbench.llm.shots import MOST_SHOTS
 from groupbench.llm.wording import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from groupbench.canonical import Json
+    from groupbench.estimates import Estimate
     from groupbench.grouping import Group
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.preview import Preview
+    from groupbench.llm.prompt import Prompt
     from groupbench.runner import FitRequest, FitResult, Place, Resources, TaskInput
     from groupbench.suite import Suite
     from groupbench.task import Example, Task
@@ -57,7 +60,7 @@ DECIDING = (
 
 @dataclass(frozen=True)
 class PromptedRunner(ABC):
-    """A runner that asks a language model about each example and trains nothing.
+    """A runner that asks a language model about each example; unless it trains one first.
 
     Subclasses are frozen dataclasses with a ``name`` and a ``summary``.
     """
@@ -69,6 +72,8 @@ class PromptedRunner(ABC):
     seeded: ClassVar[bool] = True
     preload: ClassVar[tuple[str, ...]] = ("groupbench.llm.fitting",)
     deciding_modules: ClassVar[tuple[str, ...]] = DECIDING
+    prices: ClassVar[Prices | None] = None
+    """Of the run, once `priced`. No setting: prices decide no answer and are in no key."""
 
     model: str = field(default="", metadata={"in_label": True})
     """The model."""
@@ -104,7 +109,7 @@ class PromptedRunner(ABC):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} = {value} must be at least 1")
-        if self.shots == 0 and self.label_order == "card":
+        if not self.trains and self.shots == 0 and self.label_order == "card":
             # Nothing is drawn: one seed stands for all, and is computed once.
             object.__setattr__(self, "seeded", False)
 
@@ -138,6 +143,41 @@ class PromptedRunner(ABC):
 
     def reasoning_reserve(self) -> int:
         """Return tokens added to output caps, for a model that thinks before it answers."""
+        return 0
+
+    def priced(self, prices: Prices) -> Self:
+        """Return this runner with the prices of a run, which go to its fits' processes too."""
+        made = replace(self)
+        object.__setattr__(made, "prices", prices)
+        return made
+
+    def price(self) -> Price | None:
+        """Return what the model costs; ``None`` where that is not known.
+
+        Found by ``model``; for what runs on this machine its hours count too. Override it where
+        another name, or a cheaper way of delivery, decides.
+        """
+        from groupbench.runner import Place
+
+        prices = self.prices or Prices.load()
+        return prices.here(self.model) if self.place() is Place.LOCAL else prices.get(self.model)
+
+    def estimate(self, tasks: Sequence[TaskInput], seed: int) -> Estimate:
+        """Return about what a fit sends and what that costs; nothing is sent.
+
+        Raises:
+            GroupbenchError: a task cannot be asked about, or something is missing here.
+        """
+        from groupbench.llm.estimating import estimate
+
+        return estimate(self, tasks, seed)
+
+    def n_answered(self, prompts: Sequence[Prompt]) -> int:
+        """Return how many of these prompts the response store answers, so that they cost nothing.
+
+        0 unless a provider's plugin overrides it: most keys are known only once a server is asked.
+        """
+        del prompts
         return 0
 
     def task_identity(self, task: Task) -> Json:

@@ -85,11 +85,18 @@ class Prompter:
 
     def prompt(self, example: Example) -> Prompt:
         """Return the prompt of one example; its gold is not looked at."""
-        shots = self.fixed
-        if self.per_example and self.k:
-            shots = self.pool.pick(self.k, seed=self.seed, example_id=example.id)
+        return self.builder.build(example, self._shots(example))
+
+    def lesson_prompt(self, example: Example) -> Prompt:
+        """Return the prompt of a training example, which is not among its own shots."""
+        shots = tuple(shot for shot in self._shots(example) if shot.id != example.id)
         return self.builder.build(example, shots)
 
     def prompts(self, examples: Iterable[Example]) -> Iterator[Prompt]:
         """Yield the prompt of each example."""
         return map(self.prompt, examples)
+
+    def _shots(self, example: Example) -> tuple[Example, ...]:
+        if self.per_example and self.k:
+            return self.pool.pick(self.k, seed=self.seed, example_id=example.id)
+        return self.fixed

@@ -161,7 +161,8 @@ class Requester:
             return replace(result, replayed=True) if isinstance(result, Answer) else result
         if self._store is not None and (stored := self._store.get(key)) is not None:
             self.totals.replayed += 1
-            self.totals.usage_replayed += stored.usage or Usage()
+            self.totals.replay(stored.usage, self.spending)
+            self.totals.answered_by[stored.model, stored.fingerprint] += 1
             await asyncio.sleep(0)  # a long row of replays must not shut out the rest
             return stored
         self._asking[key] = asyncio.get_running_loop().create_future()
@@ -281,6 +282,7 @@ class Requester:
 
     def _count(self, answer: Answer, usage: Usage | None, headers: Mapping[str, str]) -> None:
         self.totals.answered += 1
+        self.totals.answered_by[answer.model, answer.fingerprint] += 1
         self.totals.latency.add(answer.latency_seconds)
         self.totals.without_usage += usage is None
         self.totals.usage += usage or Usage()

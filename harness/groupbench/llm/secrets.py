@@ -1,4 +1,9 @@
-"""API keys: read from the environment only, and struck out of everything that is written."""
+"""API keys: read from the environment only, and struck out of everything that is written.
+
+A key that was read is known to its process: log records are made without it, whatever handler
+writes them, and `struck` takes it out of messages and tracebacks. What never reads a key need not
+import this module.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import base64
 import json
 import logging
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -41,7 +47,13 @@ def read_key(variable: str, environment: Mapping[str, str] | None = None) -> str
             f"The environment variable {variable} is no API key: it has {len(key)} characters, "
             f"fewer than {MIN_LENGTH}. Set it to the whole key."
         )
+    _remember(key)
     return key
+
+
+def struck(text: str) -> str:
+    """Return ``text`` without the keys that this process has read."""
+    return _known.redact(text)
 
 
 class Redactor:
@@ -85,6 +97,43 @@ class _RedactingFilter(logging.Filter):
         if record.stack_info:
             record.stack_info = self._redact(record.stack_info)
         return True
+
+
+@dataclass(eq=False)
+class _Known:
+    """The keys that this process has read."""
+
+    keys: frozenset[str] = frozenset()
+    redact: Redactor = field(default_factory=Redactor)
+    guards_logs: bool = False
+
+
+_known = _Known()
+
+
+def _remember(key: str) -> None:
+    if key in _known.keys:
+        return
+    _known.keys |= {key}
+    _known.redact = Redactor(_known.keys)
+    if not _known.guards_logs:
+        _known.guards_logs = True
+        _guard_logs()
+
+
+def _guard_logs() -> None:
+    """Strike keys out of log records as they are made.
+
+    A filter would have to sit on every handler, and libraries add theirs when they like.
+    """
+    make = logging.getLogRecordFactory()
+
+    def make_without_keys(*args: object, **more: object) -> logging.LogRecord:
+        record = make(*args, **more)
+        _known.redact.filter().filter(record)
+        return record
+
+    logging.setLogRecordFactory(make_without_keys)
 
 
 def _forms(key: str) -> set[str]:

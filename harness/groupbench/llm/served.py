@@ -38,7 +38,7 @@ class ServedModel:
     It runs the event loop only while an answer is waited for, so it needs no thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part it ties together
         self,
         requester: Requester,
         loop: asyncio.Runner,
@@ -46,6 +46,7 @@ class ServedModel:
         abilities: Abilities,
         *,
         facts: Mapping[str, Json] | None = None,
+        dress: Callable[[dict[str, Json]], dict[str, Json]] | None = None,
     ) -> None:
         """Tie the parts together.
 
@@ -55,8 +56,10 @@ class ServedModel:
             name: of the model, as the server knows it.
             abilities: what the server was found to do with it.
             facts: for the record: what serves.
+            dress: changes the body of a chat request into what the provider wants.
         """
         self.abilities = abilities
+        self._dress = dress
         self._requester, self._loop, self._name = requester, loop, name
         self._facts = dict(facts or {})
 
@@ -74,7 +77,11 @@ class ServedModel:
         """Return what was done so far."""
         spending = self._requester.spending
         facts = {**self._facts, **self._requester.totals.to_json(spending)}
-        return ModelUse(usd=spending.usd + spending.unknown_usd, facts=facts)
+        return ModelUse(
+            usd=spending.usd + spending.unknown_usd,
+            facts=facts,
+            calls=self._requester.totals.calls(spending),
+        )
 
     def _answers(
         self, prompts: Iterable[Prompt], make: Callable[[Prompt], Work[T]]
@@ -177,7 +184,7 @@ class ServedModel:
             "temperature": 0,
             **more,
         }
-        return Request(CHAT, body)
+        return Request(CHAT, body if self._dress is None else self._dress(body))
 
 
 def _alike(questions: Sequence[Question]) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:

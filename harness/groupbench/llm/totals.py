@@ -6,12 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from groupbench.calls import Calls
 from groupbench.llm.latency import Latencies
 from groupbench.llm.usage import Usage
 
 if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.llm.spending import Spending
+
+_MOST_FINGERPRINTS = 20
+"""A provider may change its configuration any minute; a record needs no list of hundreds."""
 
 
 @dataclass
@@ -38,10 +42,43 @@ class Totals:
     """Of answers that were paid for now."""
     usage_replayed: Usage = field(default_factory=Usage)
     """Of answers from the store."""
+    usd_replayed: float = 0.0
+    """What those cost when they were paid for, at today's price; 0 where that is not known."""
     without_usage: int = 0
-    """Answers whose server did not count tokens."""
+    """Answers, replayed ones too, whose server did not count tokens."""
     latency: Latencies = field(default_factory=Latencies)
     """Of attempts that succeeded now."""
+    answered_by: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    """Answers, replayed ones too, by the model that gave them and its fingerprint."""
+
+    def replay(self, usage: Usage | None, spending: Spending) -> None:
+        """Count an answer from the store."""
+        self.without_usage += usage is None
+        self.usage_replayed += usage or Usage()
+        if spending.price is not None and usage is not None:
+            self.usd_replayed += spending.price.usd(usage)
+
+    def calls(self, spending: Spending | None = None) -> Calls:
+        """Return the counts as every runner reports them.
+
+        Tokens are of all answers, replayed ones too, and not known where a server did not count.
+        """
+        used = self.usage + self.usage_replayed
+        counted = not self.without_usage
+        priced = spending is not None and spending.price is not None
+        return Calls(
+            requests=self.requests,
+            replayed=self.replayed + self.shared,
+            retries=sum(self.retries.values()),
+            tokens_in=used.tokens_in if counted else None,
+            tokens_cached=used.cached if counted else None,
+            tokens_out=used.tokens_out if counted else None,
+            tokens_reasoning=used.reasoning if counted else None,
+            usd=spending.usd if priced and spending is not None else None,
+            usd_unknown=spending.unknown_usd if priced and spending is not None else None,
+            usd_replayed=self.usd_replayed if priced else None,
+            waits=self.latency.bins(),
+        )
 
     def to_json(self, spending: Spending | None = None) -> dict[str, Json]:
         """Return the facts as JSON. ``usd`` is null where the price is not known."""
@@ -64,6 +101,10 @@ class Totals:
             "without_usage": self.without_usage,
             "usd": spending.usd if priced and spending is not None else None,
             "usd_unknown": spending.unknown_usd if priced and spending is not None else None,
+            "answered_by": [
+                {"model": model, "fingerprint": fingerprint, "answers": n}
+                for (model, fingerprint), n in self.answered_by.most_common(_MOST_FINGERPRINTS)
+            ],
             "latency_ms": {
                 "p50": None if p50 is None else 1000 * p50,
                 "p95": None if p95 is None else 1000 * p95,

@@ -17,11 +17,32 @@ from groupbench.llm.server_api import ServerError, facts_of
 from groupbench.llm.vllm_installation import Installation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 DRAIN_SECONDS = 20
 """That vLLM finishes what it has in flight when it is told to stop; without it, calls hang."""
+
+ASSUMED = frozenset(
+    {
+        *("token_prompts", "batch_prompts", "label_reads", "choice"),
+        *("json_schema", "json_compact", "chat", "usage"),
+    }
+)
+"""What a vLLM that has not been started is taken to do, to show prompts."""
+
+_ADAPTERS = "--enable-lora"
+
+
+def adapter_flags(max_rank: int, target_modules: Sequence[str]) -> tuple[str, ...]:
+    """Return the flags of a server that adapters can be loaded into.
+
+    Args:
+        max_rank: the largest rank that it makes room for, one of those that vLLM knows.
+        target_modules: the maps that adapters change. Without them one request for
+            log-probabilities of a prompt kills the engine.
+    """
+    return (_ADAPTERS, "--max-lora-rank", str(max_rank), "--lora-target-modules", *target_modules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,8 @@ class VllmSettings:
             "HF_HUB_OFFLINE": "1",  # the model is a folder: there is nothing to fetch
             "PYTHONPATH": "",  # ours is of another environment
         }
+        if _ADAPTERS in self.flags:
+            told["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"  # on loopback, behind the key
         if vllm.cpu:
             told["VLLM_CPU_KVCACHE_SPACE"] = os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")
         if not vllm.named_vllm:

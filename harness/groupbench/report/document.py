@@ -23,7 +23,9 @@ def document(board: Leaderboard) -> dict[str, Any]:
     Scores are fractions. ``gain_points`` and its interval are hundredths, ``relative_gain`` is
     Delta_m in percent. ``training`` holds all seeds of one grouping (of random draws, the mean
     draw), ``deciding`` what the strategy asked for before it could decide, ``predict_seconds`` one
-    cell, ``cost_usd`` everything.
+    cell, ``cost_usd`` everything. ``calls`` is what asking a model took over all cells, ``null``
+    for runners that ask none; ``outcome_rates`` and ``input_cut`` are shares of all test examples;
+    ``average_answered`` is the mean over tasks of the score among answered examples.
     """
     plain = {
         "schema": SCHEMA,
@@ -44,6 +46,7 @@ def document(board: Leaderboard) -> dict[str, Any]:
 def _entry(row: Row) -> dict[str, Any]:
     entry, gain = row.entry, row.gain
     groupings = [_groups(grouping) for grouping in entry.groupings]
+    calls = None if row.calls is None else row.calls.summary()
     return {
         "key": entry.key,
         "rank": row.rank,
@@ -78,8 +81,12 @@ def _entry(row: Row) -> dict[str, Any]:
         "deciding": _spent(entry.deciding),
         "training": _spent(row.training),
         "predict_seconds": _rounded(row.predict_seconds, 3),
-        "latency_ms": None,
+        "latency_ms": None if calls is None else calls["latency_ms"],
         "cost_usd": _rounded(row.cost_usd),
+        "calls": calls,
+        "outcome_rates": {name: _rounded(rate) for name, rate in row.outcome_rates.items()},
+        "average_answered": _rounded(row.average_answered),
+        "input_cut": _rounded(row.input_cut),
         "warnings": list(entry.warnings),
     }
 
@@ -114,6 +121,7 @@ def _cell(row: Row, each: CellScore) -> dict[str, Any]:
         "fits": dict(cell.fits),
         "training": _spent(cell.training),
         "predict_seconds": _rounded(cell.predict_seconds, 3),
+        "calls": None if cell.calls is None else cell.calls.summary(),
         "left_out": dict(cell.left_out),
         "warnings": list(cell.warnings),
     }

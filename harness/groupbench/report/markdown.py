@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from groupbench.report.asked import extra_tables
 from groupbench.report.lines import lines
 from groupbench.report.notes import notes
 from groupbench.report.text import plain
@@ -45,6 +46,11 @@ def markdown(board: Leaderboard) -> str:
             cells = [escape(getattr(line, name)) for name, _ in _COLUMNS]
             parts.append(_row([*cells, *(escape(score) for score in line.task_intervals)]))
         parts.append("")
+        for extra, table in extra_tables(board):
+            parts.append(_row(escape(head.text) for head in extra))
+            parts.append(_row(":---" if i == 0 else "---:" for i in range(len(extra))))
+            parts += [_row(map(escape, cells)) for cells in table]
+            parts.append("")
     else:
         parts += ["No entries.", ""]
     parts += [f"- **{escape(note.what)}**: {escape(note.text)}" for note in notes(board)]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from groupbench.cell import Status
-from groupbench.report.lines import ORACLE, WORSE, names_of
-from groupbench.report.text import duration, sentence
+from groupbench.report.asked import is_partial
+from groupbench.report.lines import NOTHING, ORACLE, WORSE, fraction, names_of
+from groupbench.report.text import dollars, duration, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ def notes(board: Leaderboard) -> list[Note]:
             *_tiers(board),
             *_gains(board),
             _costs(scored, names),
+            *_asked(scored),
             Note("metrics", _metrics(board)),
         ]
     for what, said in (
@@ -128,8 +130,32 @@ def _costs(rows: Sequence[Row], names: Names) -> Note:
         text += f" Deciding took {_listed(parts)}."
     usd = sum(row.cost_usd for row in rows)
     if usd:
-        text += f" All entries cost {usd:.2f} USD."
+        text += f" All entries cost {dollars(usd)}."
     return Note("costs", text)
+
+
+def _asked(rows: Iterable[Row]) -> Iterator[Note]:
+    """Say what the tables about models that were asked hold."""
+    rows = list(rows)
+    asked = [row.calls for row in rows if row.calls is not None]
+    if asked:
+        text = "Of models that were asked, all seeds: tokens of prompts (cached: of those, read"
+        text += " from a prompt cache) and answers (thought: of those), dollars paid and for 1,000"
+        text += " examples, time to answer (half and 95 % are faster), examples a second, attempts"
+        text += f" repeated. {NOTHING} is not known, or does not apply."
+        if any(calls.usd_unknown for calls in asked):
+            text += " lost: at most so much was billed besides, for replies that never came."
+        replayed = sum(calls.replayed or 0 for calls in asked)
+        if replayed:
+            text += f" {replayed:,} answers were stored before and cost nothing now."
+        yield Note("calls", text)
+    if any(is_partial(row) for row in rows):
+        yield Note(
+            "answers",
+            "Shares of all test examples. What has no valid answer counts as wrong in every score;"
+            " answered is the average among answered examples alone, which are not the same for"
+            " all entries.",
+        )
 
 
 def _metrics(board: Leaderboard) -> str:
@@ -193,6 +219,8 @@ def _shares(board: Leaderboard, rows: Iterable[Row], names: Names, kind: str) ->
             else:
                 rates = {k: v for k, v in score.outcome_rates.items() if k != "ok"}
                 shown = _percent(rates)
+                if shown and score.score_answered is not None:
+                    shown += f", {fraction(score.score_answered)} of the answered"
             if shown:
                 same[shown].append(names[row.entry.key])
         for shown, called in same.items():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from groupbench.cell import Status
+from groupbench.report.asked import extra_tables
 from groupbench.report.lines import WORSE, Line, lines
 from groupbench.report.notes import notes
 from groupbench.report.text import plain
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from groupbench.leaderboard import Leaderboard
+    from groupbench.report.asked import Head
 
 _GAP = 2
 _NAME_AT_LEAST = 7
@@ -66,6 +68,9 @@ def render(
             for table in _task_tables(rows, tasks, width, show):
                 yield Text()
                 yield table
+    for heads, table_rows in extra_tables(board):
+        yield Text()
+        yield _extra_table(heads, table_rows, width, show)
     yield Text()
     yield from _legend(board, console, width, show)
 
@@ -133,6 +138,37 @@ def _task_tables(
             table.add_row(*(_text(show(cell)) for cell in cells))
         yield table
         start = end
+
+
+def _extra_table(
+    heads: Sequence[Head],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    show: Callable[[str], str],
+) -> Table:
+    """Return a table about some entries; columns that say least go where there is no room."""
+    widths = [
+        max(len(head.text), *(len(plain(row[i])) for row in rows)) for i, head in enumerate(heads)
+    ]
+    kept = list(range(len(heads)))
+    least = max(width // 3, _NAME_AT_LEAST)
+
+    def needed() -> int:
+        return min(widths[0], least) + sum(widths[i] + _GAP for i in kept[1:])
+
+    for i in sorted(kept[1:], key=lambda i: -heads[i].goes):
+        if needed() <= width or heads[i].goes == 0:
+            break
+        kept.remove(i)
+    name_width = max(min(widths[0], width - sum(widths[i] + _GAP for i in kept[1:])), least)
+    table = _empty_table()
+    for i in kept:
+        justify: Literal["left", "right"] = "right" if i else "left"
+        table.add_column(heads[i].text, justify=justify, no_wrap=True)
+    for row in rows:
+        cells = [_folded(plain(row[0]), name_width), *(plain(row[i]) for i in kept[1:])]
+        table.add_row(*(_text(show(cell)) for cell in cells))
+    return table
 
 
 def _legend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 
 _JOINERS = frozenset("\u200c\u200d")
@@ -54,6 +55,20 @@ def duration(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h"
+
+
+def dollars(usd: float) -> str:
+    """Return an amount with two digits that count, in US dollars.
+
+    >>> [dollars(x) for x in (0, 0.0000123, 0.0456, 3.456, 1234.5)]
+    ['0 USD', '0.000012 USD', '0.046 USD', '3.46 USD', '1,234.50 USD']
+    """
+    if usd == 0:
+        return "0 USD"
+    if abs(usd) >= 1:
+        return f"{usd:,.2f} USD"
+    digits = 1 - math.floor(math.log10(abs(usd)))
+    return f"{usd:.{digits}f} USD"
 
 
 def _escaped(character: str) -> str:

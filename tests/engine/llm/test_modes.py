@@ -16,7 +16,9 @@ READS = {"token_prompts", "label_reads"}
         ({"token_prompts", "echo_scores"}, Kind.MULTILABEL, Mode.SCORE),
         ({"label_reads", "json_schema", "chat"}, Kind.PAIR, Mode.JSON),
         ({"chat"}, Kind.SINGLE, Mode.TEXT),
-        ({*READS, "json_schema", "chat"}, Kind.TOKEN, Mode.JSON),
+        ({*READS, "json_schema", "json_compact", "chat"}, Kind.TOKEN, Mode.JSON),
+        ({*READS, "json_schema", "chat"}, Kind.TOKEN, Mode.TEXT),
+        ({*READS, "json_schema"}, Kind.TOKEN, Mode.JSON),
         ({*READS, "chat"}, Kind.TOKEN, Mode.TEXT),
     ],
 )

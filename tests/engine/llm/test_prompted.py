@@ -51,7 +51,9 @@ from groupbench.testing.runner import (
     check_says_what_it_is,
 )
 
-EVERYTHING = frozenset({"token_prompts", "label_reads", "choice", "json_schema", "chat"})
+EVERYTHING = frozenset(
+    {"token_prompts", "label_reads", "choice", "json_schema", "json_compact", "chat"}
+)
 PRIOR = {"negative": -1.0, "positive": -9.0, "neutral": -4.0, "yes": -3.0, "no": -1.0}
 """Nats that the pretended model gives each label whatever the input says."""
 
@@ -511,7 +513,8 @@ def test_every_module_that_decides_is_declared() -> None:
         for name in DECIDING
         if name.startswith("groupbench.llm.")
     }
-    assert declared == reached - {"preview"}  # which is only looked at
+    # Only looked at, or what was paid: no answer depends on it.
+    assert declared == reached - {"preview", "estimating", "prices", "usage"}
 
 
 def test_the_base_imports_nothing_heavy() -> None:

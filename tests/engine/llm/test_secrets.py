@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groupbench.errors import SettingError
-from groupbench.llm.secrets import Redactor, read_key
+from groupbench.llm.secrets import Redactor, read_key, struck
 
 KEY = "sk-canary-0123456789+/abc"
 
@@ -39,6 +39,24 @@ def test_what_cannot_be_a_key_is_refused_and_never_shown(raw: str | None, words:
         read_key("MY_KEY", {} if raw is None else {"MY_KEY": raw})
     assert "MY_KEY" in str(refused.value)
     assert "sk-" not in str(refused.value)
+
+
+def test_a_key_that_was_read_is_in_no_log_record_whoever_writes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = read_key("MY_KEY", {"MY_KEY": "sk-read-0123456789"})
+    assert struck(f"Bearer {key}") == "Bearer [key]"
+    logger = logging.getLogger("some.library")
+    with caplog.at_level(logging.DEBUG):
+        logger.debug("headers %s", {"authorization": f"Bearer {key}"})
+        try:
+            int(key)
+        except ValueError:
+            logger.exception("failed with %s", key)
+    assert len(caplog.records) == 2
+    assert key not in caplog.text
+    assert "[key]" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from groupbench.calls import Calls
 from groupbench.llm.model import ModelUse
-from groupbench_hf_lm.labels import LabelReader
-from groupbench_hf_lm.past import Network
-from groupbench_hf_lm.text import Ask, Writer
+from groupbench_causal_lm.labels import LabelReader
+from groupbench_causal_lm.past import Network
+from groupbench_causal_lm.text import Ask, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,6 +69,7 @@ class HfModel:
         """Return the tokens so far; those computed are fewer where prompts share a beginning."""
         return ModelUse(
             n_parameters=sum(parameter.numel() for parameter in self._net.parameters()),
+            calls=Calls(tokens_in=self._tokens_in, tokens_out=self._writer.n_tokens),
             facts={
                 "tokens_in": self._tokens_in,
                 "tokens_out": self._writer.n_tokens,

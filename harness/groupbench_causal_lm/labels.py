@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from groupbench.llm.prompt import Prompt, Question
     from groupbench.llm.reads import LabelReads, ReadPlan
-    from groupbench_hf_lm.past import Found, Network, Past, Wanted
+    from groupbench_causal_lm.past import Found, Network, Past, Wanted
 
 FEWEST_SHARED = 16
 """Shorter beginnings are not worth a pass of their own."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from groupbench.llm.weights import OpenModel
+from groupbench.model_files import MissingModelError
+from groupbench.offline import offline_because
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -34,3 +38,30 @@ PRESETS = {
     "llama3.3-70b": Preset("meta-llama/Llama-3.3-70B-Instruct", 131_072, 141),
 }
 """By short name."""
+
+
+def source_of(model: str) -> OpenModel:
+    """Return where the files of a model come from: a preset, a folder or a hub id.
+
+    >>> source_of("llama2-7b@v1")
+    OpenModel(name='meta-llama/Llama-2-7b-chat-hf', revision='v1')
+    """
+    name, at, revision = model.partition("@")
+    preset = PRESETS.get(name)
+    return OpenModel.of(f"{preset.hub}{at}{revision}" if preset else model)
+
+
+def demand_model(model: str) -> None:
+    """Raise `MissingModelError` where a model is not here and cannot, or may not, be fetched."""
+    source = source_of(model)
+    try:
+        source.find()
+    except MissingModelError as missing:
+        preset = PRESETS.get(model.partition("@")[0])
+        if preset is not None and preset.gated:
+            raise MissingModelError(
+                f"{missing} It is gated: accept its licence at"
+                f" https://huggingface.co/{preset.hub} and log in with hf auth login first."
+            ) from None
+        if offline_because() or source.is_folder or not model.strip():
+            raise
