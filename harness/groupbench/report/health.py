@@ -26,7 +26,7 @@ def health_text(document: Mapping[str, Any]) -> Text:
         *([f"Not installed: {absent}"] if absent else []),
     ]
     for row in document["available"]:
-        state = "can run" if row["available"] else f"cannot run. {sentence(row['reason'])}"
+        state = "can run" if row["available"] else f"cannot run as it is. {sentence(row['reason'])}"
         lines.append(f"{row['kind']} {row['name']} {state}")
     lines += document["broken"]
     return Text("\n".join(map(plain, lines)))
