@@ -10,7 +10,7 @@ from groupbench.canonical import digest
 from groupbench.code import deciding_code
 from groupbench.grouping import Group
 from groupbench.runner import PREDICTED
-from groupbench.settings import label, settings_of
+from groupbench.settings import deciding_settings, label, settings_of
 
 if TYPE_CHECKING:
     from groupbench.canonical import Json
@@ -33,7 +33,7 @@ class RunnerIdentity:
         cls = type(self.runner)
         return {
             "runner": self.runner.name,
-            "settings": settings_of(self.runner),
+            "settings": deciding_settings(self.runner),
             "identity": dict(self.runner.identity()),
             "code": deciding_code(cls, (*ENGINE_MODULES, *cls.deciding_modules)),
         }

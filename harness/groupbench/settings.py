@@ -102,6 +102,16 @@ def settings_of(instance: object) -> dict[str, Any]:
     }
 
 
+def deciding_settings(instance: object) -> dict[str, Any]:
+    """Return the settings that decide results, as JSON: what a fit's key holds.
+
+    A field with ``metadata={"in_key": False}`` decides none: how many requests are in flight, say,
+    or where a server is found that is known by what it serves.
+    """
+    untold = {f.name for f in fields(instance) if not f.metadata.get("in_key", True)}  # type: ignore[arg-type] # every configurable thing is a dataclass
+    return {name: value for name, value in settings_of(instance).items() if name not in untold}
+
+
 def label(instance: Any) -> str:  # noqa: ANN401 - any configurable thing
     """Return the spec that makes ``instance``: its name, and the settings that are not defaults.
 

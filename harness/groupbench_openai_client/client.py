@@ -10,7 +10,7 @@ from groupbench.llm.client import Reply
 from groupbench.llm.server_api import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
     from types import TracebackType
 
     from groupbench.canonical import Json
@@ -42,30 +42,13 @@ class OpenAIClient:
 
     async def post(self, path: str, body: Mapping[str, Json], timeout: float) -> Reply:
         """Return the reply to ``body``; see `groupbench.llm.client.Client`."""
-        import openai
-
         options: Any = {
             # The SDK would read some bodies and not others; the request layer reads them all.
             "headers": {"X-Stainless-Raw-Response": "true"},
             "timeout": timeout,
             "follow_redirects": False,  # text goes to the server that was named, and nowhere else
         }
-        try:
-            response: Any = await self._sdk.post(path, cast_to=object, body=body, options=options)
-        except openai.APIStatusError as error:
-            failed = error.response
-            return _reply(failed.status_code, failed.headers, failed.text)
-        except openai.APITimeoutError as error:
-            if type(error.__cause__).__name__ in _NEVER_SENT:
-                raise ConnectionRefusedError("no connection in time") from None
-            raise TimeoutError from None
-        except openai.APIConnectionError as error:
-            cause = error.__cause__
-            what = (
-                ConnectionRefusedError if type(cause).__name__ in _NEVER_SENT else ConnectionError
-            )
-            raise what(str(cause or error)) from None
-        return _reply(response.status_code, response.headers, response.text)
+        return await replied(self._sdk.post(path, cast_to=object, body=body, options=options))
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,6 +60,31 @@ class OpenAIClient:
         trace: TracebackType | None,
     ) -> None:
         await self._sdk.close()
+
+
+async def replied(call: Awaitable[Any]) -> Reply:
+    """Return the reply that a call of the SDK gets, of whatever status.
+
+    Raises:
+        ConnectionRefusedError: nothing was sent.
+        OSError: no complete reply came.
+    """
+    import openai
+
+    try:
+        response = await call
+    except openai.APIStatusError as error:
+        failed = error.response
+        return _reply(failed.status_code, failed.headers, failed.text)
+    except openai.APITimeoutError as error:
+        if type(error.__cause__).__name__ in _NEVER_SENT:
+            raise ConnectionRefusedError("no connection in time") from None
+        raise TimeoutError from None
+    except openai.APIConnectionError as error:
+        cause = error.__cause__
+        what = ConnectionRefusedError if type(cause).__name__ in _NEVER_SENT else ConnectionError
+        raise what(str(cause or error)) from None
+    return _reply(response.status_code, response.headers, response.text)
 
 
 def _reply(status: int, headers: Mapping[str, str], text: str) -> Reply:

@@ -12,7 +12,7 @@ from groupbench.errors import GroupbenchError, SettingError, UnavailableError
 from groupbench.llm.ledger import Ledger
 from groupbench.llm.opening import LEDGER
 from groupbench.llm.prices import Price
-from groupbench.llm.probe import OF_MESSAGES, Probed, probe
+from groupbench.llm.probe import CAPABILITIES, OF_MESSAGES, Probed, probe
 from groupbench.llm.secrets import Redactor, read_key
 from groupbench.llm.server_api import get
 from groupbench.llm.usage import Usage
@@ -156,6 +156,10 @@ class Endpoint:
             dated = price if price is not None else Price(name, 0.0, 0.0)
             if (soon := dated.warning(today(), announced)) is not None:
                 self.notes.append(soon)
+        if runner.delivery == "batch":
+            self.notes.append(
+                "A batch is answered within a day. End this and run it again: it goes on waiting"
+            )
         if (alias := runner.told_prices.alias_warning(name)) is not None:
             self.notes.append(alias)
 
@@ -163,7 +167,10 @@ class Endpoint:
         async with OpenAIClient(self.runner.base_url, api_key) as client:
             counting = _Counting(client, self.runner.dress, self.runner.reasoning_reserve())
             found = await probe(
-                counting, name, capabilities=OF_MESSAGES, redact=Redactor([api_key])
+                counting,
+                name,
+                capabilities=CAPABILITIES if self.runner.tokenizer else OF_MESSAGES,
+                redact=Redactor([api_key]),
             )
         return found, counting.usage
 

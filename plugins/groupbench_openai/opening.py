@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groupbench.errors import SettingError
 from groupbench.llm.chat import MessagesForm
+from groupbench.llm.forms import form_of
 from groupbench.llm.model import Abilities
 from groupbench.llm.modes import AUTO, NEEDS, Mode
 from groupbench.llm.opening import open_served
 from groupbench.llm.pace import Patience
-from groupbench.llm.responses import Served
+from groupbench.llm.responses import Served, default_path
+from groupbench.llm.same_tokens import demand_equal_tokens
 from groupbench.llm.secrets import Redactor, read_key
+from groupbench_causal_lm.tokenizers import load_tokenizer
+from groupbench_openai.batch import BatchRequester
+from groupbench_openai.batch_api import BatchApi
+from groupbench_openai.batch_notes import BatchNotes
 from groupbench_openai.endpoint import FACTS, FOUND, LIMIT, NAME, NO_KEY
+from groupbench_openai_client.batches import BatchClient
 from groupbench_openai_client.client import OpenAIClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from groupbench.llm.client import Client
+    from groupbench.llm.ledger import Ledger
     from groupbench.llm.model import Model
+    from groupbench.llm.responses import ResponseStore
+    from groupbench.llm.spending import Spending
     from groupbench.runner import FitRequest
     from groupbench_openai.runner import OpenAIRunner
 
@@ -41,6 +52,10 @@ def assumed(runner: OpenAIRunner) -> Abilities:
                 f" {runner.base_url} was probed; name one, as mode=text or mode=json."
             )
         can = frozenset().union(*NEEDS[Mode(runner.mode)][:1])
+    folder = runner.tokenizer_folder() if runner.tokenizer else None
+    if folder is not None:
+        form = form_of(load_tokenizer(folder), shots_as=runner.shots_as)
+        return Abilities(form, runner.context(), can)
     return Abilities(MessagesForm(shots_as=runner.shots_as), runner.context(), can)
 
 
@@ -53,24 +68,55 @@ def opened(runner: OpenAIRunner, request: FitRequest) -> Iterator[Model]:
     """
     address = request.service
     api_key = read_key(runner.key_from) if runner.key_from else NO_KEY
-    # Messages are sent, so that the endpoint renders: no boundary of a label is known here.
-    can = frozenset(json.loads(address[FOUND])) - {"token_prompts"}
-    form = MessagesForm(shots_as=runner.shots_as)
     seconds = _SECONDS if runner.dress.sampling else _THINKING_SECONDS
+    served = served_of(runner, address)
+    redact = Redactor([api_key])
+
+    def batch(
+        client: Client, store: ResponseStore, spending: Spending, ledger: Ledger
+    ) -> BatchRequester:
+        asked: Any = client
+        return BatchRequester(
+            BatchApi(asked, served.provider, redact),
+            served,
+            runner.base_url,
+            store,
+            BatchNotes(default_path().parent / "batches"),
+            spending,
+            claim=lambda usd: ledger.claim(usd, request.max_usd, "a batch"),
+            release=lambda usd: ledger.add(-usd, "a batch"),
+            poll_seconds=runner.poll_seconds,
+        )
+
+    batched = runner.delivery == "batch"
+    make = BatchClient if batched else OpenAIClient
     with open_served(
         request,
-        OpenAIClient(runner.base_url, api_key),
+        make(runner.base_url, api_key),
         address[NAME],
-        served_of(runner, address),
-        Abilities(form, int(address[LIMIT]), can),
+        served,
+        _abilities(runner, address, api_key),
         price=runner.price(),
         at_once=runner.concurrency,
         patience=Patience(attempt_seconds=seconds),
-        redact=Redactor([api_key]),
+        redact=redact,
         dress=runner.dress,
-        facts=json.loads(address[FACTS]),
+        facts={**json.loads(address[FACTS]), "delivery": runner.delivery},
+        deliver=batch if batched else None,
     ) as model:
         yield model
+
+
+def _abilities(runner: OpenAIRunner, address: Mapping[str, str], api_key: str) -> Abilities:
+    can, limit = frozenset(json.loads(address[FOUND])), int(address[LIMIT])
+    folder = runner.tokenizer_folder() if runner.tokenizer else None
+    if folder is None or "token_prompts" not in can:
+        # Messages are sent, so that the endpoint renders: no boundary of a label is known here.
+        return Abilities(MessagesForm(shots_as=runner.shots_as), limit, can - {"token_prompts"})
+    tokenizer = load_tokenizer(folder)
+    where = {"url": runner.base_url, "model": address[NAME], "api_key": api_key}
+    demand_equal_tokens(tokenizer, where)
+    return Abilities(form_of(tokenizer, shots_as=runner.shots_as), limit, can | {"chat"})
 
 
 def served_of(runner: OpenAIRunner, address: Mapping[str, str]) -> Served:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from groupbench.errors import SettingError
 from groupbench.llm.prices import Prices
 from groupbench.llm.prompted import DECIDING, PromptedRunner
 from groupbench.llm.secrets import read_key
+from groupbench.llm.weights import TOKENIZER_FILES, OpenModel
+from groupbench.model_files import files_hash, hub_snapshot
 from groupbench.runner import Place, Resources
 from groupbench_openai.dress import Dress
 from groupbench_openai.presets import CAPABILITIES, preset_of
@@ -61,14 +64,20 @@ class OpenAIRunner(PromptedRunner):
     """Another endpoint that speaks like OpenAI's API, as http://host:8000/v1."""
     served_as: str = ""
     """The name that url knows the model by, where it is not the model's."""
-    key_variable: str = ""
+    tokenizer: str = ""
+    """Folder or hub id of the tokenizer of url's model, to score labels where it can read them."""
+    key_variable: str = field(default="", metadata={"in_key": False})
     """Environment variable of the API key; default: OPENAI_API_KEY for OpenAI, none for a url."""
     reasoning_effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh"] = ""
     """How much a reasoning model thinks; default: what its preset says."""
     reasoning_tokens: int | None = None
     """Tokens that an answer may think with, on top of its own; default: by reasoning_effort."""
-    concurrency: int = 16
+    concurrency: int = field(default=16, metadata={"in_key": False})
     """Most requests in flight."""
+    delivery: Literal["live", "batch"] = "live"
+    """Ask one by one, or by batch: within a day, at a part of the price; run again to go on."""
+    poll_seconds: float = field(default=60.0, metadata={"in_key": False})
+    """Between looks at a batch, at first; up to ten times that later."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,10 +85,13 @@ class OpenAIRunner(PromptedRunner):
             raise ValueError(f"concurrency = {self.concurrency} must be at least 1")
         if self.reasoning_tokens is not None and self.reasoning_tokens < 0:
             raise ValueError(f"reasoning_tokens = {self.reasoning_tokens} must be at least 0")
+        if not self.poll_seconds > 0:
+            raise ValueError(f"poll_seconds = {self.poll_seconds} must be above 0")
         if self.url:
             self._demand_url()
-        elif self.served_as:
-            raise ValueError("served_as is of a model at url: give url too, or leave it out")
+        elif self.served_as or self.tokenizer:
+            name = "served_as" if self.served_as else "tokenizer"
+            raise ValueError(f"{name} is of a model at url: give url too, or leave it out")
         preset = self.preset
         if preset is not None and not preset.effort and self.reasoning_effort:
             raise ValueError(
@@ -139,6 +151,8 @@ class OpenAIRunner(PromptedRunner):
         """Return why it cannot run here, with the mend; asks no network and no server."""
         if find_spec("openai") is None:
             return "openai is not installed: pip install 'groupbench[llm]'"
+        if self.tokenizer and (missing := self._tokenizer_lacks()) is not None:
+            return missing
         if not self.model and not self.url:
             return "model is not set: name one, as openai:model=gpt-4.1-mini"
         if self.key_from:
@@ -157,8 +171,11 @@ class OpenAIRunner(PromptedRunner):
         return Place.EXTERNAL if ours else Place.ENDPOINT
 
     def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
-        """Return what a fit needs. One after the other: an account has one rate limit, one bill."""
-        return Resources(lane="openai")
+        """Return what a fit needs.
+
+        One after the other: an account has one rate limit and one bill. Batches wait side by side.
+        """
+        return Resources(lane="openai" if self.delivery == "live" else "")
 
     def identity(self) -> Mapping[str, Json]:
         """Return what decides the results besides settings: the snapshot, and how it is asked."""
@@ -168,6 +185,7 @@ class OpenAIRunner(PromptedRunner):
             "sampling": dress.sampling,
             "effort": dress.effort,
             "reserve": self.reasoning_reserve(),
+            **self._tokenizer_identity(),
         }
 
     @property
@@ -178,7 +196,8 @@ class OpenAIRunner(PromptedRunner):
     def price(self) -> Price | None:
         """Return what the model costs; ``None`` where that is not known, which is not 0."""
         prices = self.told_prices
-        return prices.get(self.sent_name) or prices.get(self.model)
+        price = prices.get(self.sent_name) or prices.get(self.model)
+        return price.batched() if price is not None and self.delivery == "batch" else price
 
     def unpriced(self) -> str | None:
         """Return why dollars cannot be counted, with the mend; ``None`` if they can."""
@@ -233,6 +252,29 @@ class OpenAIRunner(PromptedRunner):
         from groupbench_openai.opening import opened
 
         return opened(self, request)
+
+    def tokenizer_folder(self) -> Path | None:
+        """Return where the tokenizer is on this machine; ``None`` if it is not."""
+        named = OpenModel.of(self.tokenizer)
+        if named.is_folder:
+            folder = Path(named.name).expanduser()
+            return folder if (folder / "tokenizer.json").is_file() else None
+        return hub_snapshot(named.name, named.revision)
+
+    def _tokenizer_lacks(self) -> str | None:
+        for module in ("transformers", "jinja2"):
+            if find_spec(module) is None:
+                return f"{module} is not installed: pip install 'groupbench[llm]'"
+        if self.tokenizer_folder() is not None:
+            return None
+        return (
+            f"tokenizer = '{self.tokenizer}' is not on this machine: name a folder that holds its"
+            " tokenizer.json, or a hub id that hf download has fetched"
+        )
+
+    def _tokenizer_identity(self) -> dict[str, Json]:
+        folder = self.tokenizer_folder() if self.tokenizer else None
+        return {} if folder is None else {"tokenizer": files_hash(folder, TOKENIZER_FILES)}
 
     def _demand_url(self) -> None:
         parts = urlsplit(self.url)

@@ -45,13 +45,13 @@ class VllmRunner(PromptedRunner):
 
     model: str = field(default="", metadata={"in_label": True})
     """A preset, a folder, or a hub id that @REVISION may follow."""
-    url: str = ""
+    url: str = field(default="", metadata={"in_key": False})
     """Attach to the server at this URL, as http://host:8000/v1, instead of starting one."""
     served_as: str = ""
     """The name the server at url knows the model by, where it is not the model's."""
-    key_variable: str = ""
+    key_variable: str = field(default="", metadata={"in_key": False})
     """The environment variable that holds the API key of url; empty: it wants none."""
-    python: str = ""
+    python: str = field(default="", metadata={"in_key": False})
     """The interpreter that has vLLM; default: $GROUPBENCH_VLLM_PYTHON, else this one."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """How prompts are rendered; auto: with the tokenizer's chat template if it has one."""
@@ -63,9 +63,9 @@ class VllmRunner(PromptedRunner):
     """GPUs that share each layer."""
     quantization: str = ""
     """As vLLM names it, such as fp8; empty: as the model was saved."""
-    gpu_memory_utilization: float | None = None
+    gpu_memory_utilization: float | None = field(default=None, metadata={"in_key": False})
     """Share of each GPU's memory that vLLM takes; default: its own."""
-    concurrency: int = 64
+    concurrency: int = field(default=64, metadata={"in_key": False})
     """Most requests in flight."""
 
     def __post_init__(self) -> None:
@@ -145,11 +145,16 @@ class VllmRunner(PromptedRunner):
     def identity(self) -> Mapping[str, Json]:
         """Return what decides the results: the model's hash, and the build of vLLM.
 
-        Of an attached server only the name is known before it is asked.
+        Of an attached server only the name is known before it is asked, and where it serves a
+        single model, which needs no name, only where it is.
         """
         if self.url:
             folder = self.found_folder()
-            return {"tokenizer": "" if folder is None else model_hash(folder)}
+            named = bool(self.served_as or self.model)
+            return {
+                "tokenizer": "" if folder is None else model_hash(folder),
+                "served_at": "" if named else self.url,
+            }
         vllm = Installation.of(self.python)
         return {
             "weights": model_hash(self.source.fetch()),

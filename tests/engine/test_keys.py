@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -164,6 +164,31 @@ def test_seeds_do_not_matter_to_a_runner_without_chance() -> None:
 
     identity = RunnerIdentity(Fixed())  # type: ignore[arg-type] # only what keys need
     assert FitOrder(identity, (task(),), 1).key == FitOrder(identity, (task(),), 2).key
+
+
+def test_a_setting_that_decides_nothing_is_in_the_label_and_in_no_key() -> None:
+    @dataclass(frozen=True)
+    class Patient:
+        name: ClassVar[str] = "patient"
+        trains: ClassVar[bool] = True
+        seeded: ClassVar[bool] = False
+        deciding_modules: ClassVar[tuple[str, ...]] = ()
+
+        at_once: int = field(default=4, metadata={"in_key": False})
+        depth: int = 1
+
+        def identity(self) -> dict[str, str]:
+            return {}
+
+    def identity(**settings: int) -> RunnerIdentity:
+        return RunnerIdentity(Patient(**settings))  # type: ignore[arg-type] # only what keys need
+
+    def key(**settings: int) -> str:
+        return FitOrder(identity(**settings), (task(),), 0).key
+
+    assert key(at_once=9) == key()
+    assert key(depth=2) != key()
+    assert identity(at_once=9).label == "patient:at_once=9"
 
 
 @pytest.mark.parametrize("trains", [True, False])

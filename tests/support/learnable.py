@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import TypeAlias
 
+from groupbench.runner import FitRequest
 from groupbench.task import Example, Kind
 
 WORDS = ("film", "plot", "actor", "drug", "patient", "headache", "treatment", "sentence")
@@ -12,6 +15,8 @@ LABELS = {
     Kind.SINGLE: ("positive", "negative"),
     Kind.TOKEN: ("O", "B-drug", "I-drug"),
 }
+
+MakeRequest: TypeAlias = Callable[..., FitRequest]
 
 
 def rows(kind: Kind, n: int, seed: str) -> tuple[Example, ...]:

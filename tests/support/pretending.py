@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -42,6 +43,10 @@ class PretendingServer:
     """With one, ``/tokenize`` is there."""
     too_long: str = ""
     """Prompts whose text holds it overflow the context; needs the tokenizer."""
+    by_characters: bool = False
+    """Its choices are spelt character by character; needs the tokenizer."""
+    seconds: float = 0.0
+    """That a reply takes."""
     dies_after: int | None = None
     """So many requests, then the process ends."""
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -72,6 +77,7 @@ class PretendingServer:
                     status, reply = pretending.failing.pop(0), {"error": {"message": "busy"}}
                 else:
                     status, reply = pretending.say(self.path, body)
+                time.sleep(pretending.seconds)
                 self._send(status, reply)
 
             def do_GET(self) -> None:
@@ -137,6 +143,10 @@ class PretendingServer:
 
     def _complete(self, index: int, prompt: Any, body: dict[str, Any]) -> dict[str, Any]:
         choice = {"index": index, "text": self._text(prompt, body), "finish_reason": "length"}
+        if (body.get("structured_outputs") or {}).get("choice"):
+            choice["finish_reason"] = "stop"
+            if body.get("return_token_ids") and self.tokenizer is not None:
+                choice["token_ids"] = self._spelt(prompt, str(choice["text"]))
         if body.get("logprobs") is None:
             return choice
         asked = body.get("logprob_token_ids")
@@ -150,6 +160,15 @@ class PretendingServer:
             values = [None, *before, *values]  # type: ignore[list-item]
         choice["logprobs"] = {"top_logprobs": [read], "tokens": tokens, "token_logprobs": values}
         return choice
+
+    def _spelt(self, prompt: Any, text: str) -> list[int]:
+        """Return token ids of an answer after a prompt."""
+        if self.by_characters:
+            ids = self.tokenizer(list(text), add_special_tokens=False).input_ids
+            return [i for each in ids for i in each]
+        before = prompt if isinstance(prompt, str) else self.tokenizer.decode(prompt)
+        whole = self.tokenizer(before + text, add_special_tokens=False).input_ids
+        return [*whole[len(self.tokenizer(before, add_special_tokens=False).input_ids) :], 2]
 
     def _text(self, prompt: Any, body: dict[str, Any]) -> str:
         if choices := (body.get("structured_outputs") or {}).get("choice"):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from groupbench.llm.entities import bio_to_spans, read_entities, spans_to_bio
     from groupbench.llm.errors import SpendingCapError, StoppedError
     from groupbench.llm.forms import form_of
+    from groupbench.llm.lessons import Lesson, lessons_of
     from groupbench.llm.model import Abilities, Model, ModelUse
     from groupbench.llm.modes import Mode, choose_mode
     from groupbench.llm.opening import open_served
@@ -94,6 +95,7 @@ _HOMES = {
     "entities": ("bio_to_spans", "read_entities", "spans_to_bio"),
     "errors": ("SpendingCapError", "StoppedError"),
     "forms": ("form_of",),
+    "lessons": ("Lesson", "lessons_of"),
     "model": ("Abilities", "Model", "ModelUse"),
     "modes": ("Mode", "choose_mode"),
     "opening": ("open_served",),
@@ -139,6 +141,7 @@ __all__ = [
     "LabelReads",
     "LabelScores",
     "LabelTokens",
+    "Lesson",
     "MessagesForm",
     "Mode",
     "Model",
@@ -182,6 +185,7 @@ __all__ = [
     "fit_threshold",
     "form_of",
     "label_output",
+    "lessons_of",
     "log_softmax",
     "multilabel_output",
     "open_served",

@@ -32,6 +32,8 @@ class Said:
     """``length`` where it ran into the cap, ``content_filter`` where the provider stopped it."""
     refusal: str | None = None
     """What it said instead of an answer."""
+    token_ids: tuple[int, ...] | None = None
+    """Of the text and perhaps its end mark; ``None``: not told."""
 
     @property
     def problem(self) -> Reason | None:

@@ -7,6 +7,7 @@ and label are always tokenised together, as they will be read, and cut apart by 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from groupbench.llm.tokenizer import opens_with_bos
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from groupbench.llm.encoding import Span
+    from groupbench.llm.encoding import Encoded, Span
     from groupbench.llm.tokenizer import Tokenizer
 
 
@@ -56,6 +57,7 @@ class Splitter:
         """Make the splitter. ``tokenizer``: a fast one, since offsets are needed."""
         self._tokenizer = tokenizer
         self._encoder = Encoder(tokenizer)
+        self._last: tuple[tuple[str, ...], list[Encoded]] = ((), [])
 
     def split(
         self,
@@ -74,11 +76,12 @@ class Splitter:
             surfaces: what each label is called.
             plain: where the prompt holds special tokens as plain characters.
         """
-        whole_of = self._whole(prompt, sent, joint, tuple(surfaces.values()), plain)
-        full = {label: ids for label, (ids, _) in zip(surfaces, whole_of, strict=True)}
-        n_end = {label: n for label, (_, n) in zip(surfaces, whole_of, strict=True)}
-        n = common_prefix([sent, *full.values()])
-        whole = {label: tuple(each[n:]) for label, each in full.items()}
+        fixed, tails = self._tails(prompt, sent, joint, tuple(surfaces.values()), plain)
+        n_fixed_too = common_prefix([sent[fixed:], *(ids for ids, _ in tails)])
+        found = dict(zip(surfaces, tails, strict=True))
+        whole = {label: tuple(ids[n_fixed_too:]) for label, (ids, _) in found.items()}
+        n_end = {label: n for label, (_, n) in found.items()}
+        n = fixed + n_fixed_too
         bare = {label: each[: len(each) - n_end[label]] for label, each in whole.items()}
         clash = any(
             a != b and longer[: len(ids)] == ids  # an empty one clashes with all
@@ -113,51 +116,66 @@ class Splitter:
             SettingError: a token spans the joint, so that what is trained on would not be what is
                 asked.
         """
-        ((ids, _),) = self._whole(prompt, sent, joint, (answer,), plain)
-        if ids[: len(sent)] != list(sent):
+        fixed, ((ids, _),) = self._tails(prompt, sent, joint, (answer,), plain)
+        rest = list(sent[fixed:])
+        if ids[: len(rest)] != rest:
             raise SettingError(
                 f"A token spans the end of the prompt, {prompt[-12:]!r}, and the answer"
                 f" {answer[:24]!r}: end the cue without a blank in [prompt], or use another"
                 " template."
             )
-        return tuple(ids[len(sent) :])
+        return tuple(ids[len(rest) :])
 
-    def _whole(
+    def _tails(
         self,
         prompt: str,
         sent: Sequence[int],
         joint: Joint,
         answers: Sequence[str],
         plain: Sequence[Span],
-    ) -> list[tuple[list[int], int]]:
-        """Return the ids of prompt, answer and end, and how many of them are the end's."""
+    ) -> tuple[int, list[tuple[list[int], int]]]:
+        """Return the ids of prompt, answer and end, and how many of them are the end's.
+
+        The first number says how many ids of ``sent`` come before those of each answer.
+        """
         fixed, at = self._stable_cut(prompt, sent, plain)
         tail = prompt[at:] + joint.separator
         in_tail = _from(at, plain)
-        encodings = self._encoder.encode_all(
+        encodings = self._encoded(
             [tail + answer + joint.end for answer in answers],
             [[*in_tail, *self._encoder.spans(each, len(tail))] for each in answers],
         )
-        head = list(sent[:fixed])
+        head: list[int] = []
         if not at:
-            _, head = with_bos(self._tokenizer, encodings[0][0])
+            _, head = with_bos(self._tokenizer, encodings[0][0], opens=self._encoder.opens_with_bos)
         found = []
         for answer, (ids, spans) in zip(answers, encodings, strict=True):
             stop = len(tail) + len(answer)
-            found.append(([*head, *ids], sum(start >= stop for start, _ in spans)))
-        return found
+            n_end = len(spans) - bisect_left(spans, (stop, 0))
+            found.append(([*head, *ids], n_end))
+        return fixed, found
+
+    def _encoded(self, texts: list[str], plain: list[list[Span]]) -> list[Encoded]:
+        """Return the ids and spans of texts. Chats often end alike, so the last ones are kept."""
+        if any(plain):
+            return self._encoder.encode_all(texts, plain)
+        if self._last[0] != tuple(texts):
+            self._last = tuple(texts), self._encoder.encode_all(texts, plain)
+        return self._last[1]
 
     def _stable_cut(
         self, prompt: str, sent: Sequence[int], plain: Sequence[Span]
     ) -> tuple[int, int]:
         """Return (token, character) from which on the prompt may be tokenised alone.
 
-        A fast tokenizer splits at special tokens first and treats each stretch by itself, so from
-        the last one on. That it holds is tried on the prompt; else all is tokenised again for every
-        label.
+        That is the last special token or paragraph, see `Encoder.starts`. That it holds is tried on
+        the prompt; else all is tokenised again for every label.
         """
-        found = [span for span in self._encoder.spans(prompt) if span not in set(plain)]
-        at = found[-1][0] if found else 0
+        if plain:
+            found = [a for a, b in self._encoder.spans(prompt) if (a, b) not in set(plain)]
+        else:
+            found = self._encoder.starts(prompt, 1, len(prompt))
+        at = found[-1] if found else 0
         if at:
             tail, _ = self._encoder.encode(prompt[at:], _from(at, plain))
             if list(sent[-len(tail) :]) == tail:
@@ -188,11 +206,18 @@ def split_labels(
     return Splitter(tokenizer).split(prompt, sent, joint, surfaces)
 
 
-def with_bos(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
+def with_bos(
+    tokenizer: Tokenizer, ids: Sequence[int], *, opens: bool | None = None
+) -> tuple[tuple[int, ...], list[int]]:
     """Return ``ids`` with exactly one BOS before them where the tokenizer wants one, and that BOS.
 
     The second is empty where the template gave it already. Later ones are right: some templates
     open every turn with one.
+
+    Args:
+        tokenizer: of the model.
+        ids: of a prompt.
+        opens: whether the tokenizer puts one before a text, where that is known.
 
     Raises:
         DoubleBos: there are two.
@@ -203,8 +228,11 @@ def with_bos(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[tuple[int, ...],
             "The chat template opens a prompt with two BOS tokens; take the one out of the"
             " template, or give the tokenizer without its own."
         )
-    lacks = bos is not None and list(ids[:1]) != [bos] and opens_with_bos(tokenizer)
-    added = [bos] if bos is not None and lacks else []
+    lacks = bos is not None and list(ids[:1]) != [bos]
+    if lacks and (opens_with_bos(tokenizer) if opens is None else opens):
+        added = [bos] if bos is not None else []
+    else:
+        added = []
     return (*added, *ids), added
 
 

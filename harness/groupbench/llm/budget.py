@@ -21,6 +21,9 @@ MARGIN = 8
 FEWEST_WORDS = 16
 """An input that would have to be cut below this is given up."""
 
+_EVEN_STEPS = 8
+"""After so many guesses sizes do not grow evenly, and halving is safer."""
+
 _WORD = re.compile(r"\S+")
 
 
@@ -55,6 +58,7 @@ def fit_budget(  # noqa: PLR0913 - what fitting is a function of
     limit: int,
     *,
     on_long: OnLong = OnLong.CUT,
+    fewest: int = FEWEST_WORDS,
 ) -> Fitted:
     """Return what is left of a prompt for it to take at most ``limit`` tokens.
 
@@ -68,6 +72,7 @@ def fit_budget(  # noqa: PLR0913 - what fitting is a function of
         size: tokens of the prompt with these shots and this input, and of its `reserve`.
         limit: the smaller of the model's context and the server's limit.
         on_long: whether the input may be cut.
+        fewest: words of its longest text that a cut must leave.
     """
     everything = tuple(range(len(strata)))
     if size(everything, given) <= limit:
@@ -81,16 +86,17 @@ def fit_budget(  # noqa: PLR0913 - what fitting is a function of
     if dropped is not None:
         return Fitted(without(dropped), given, shots_dropped=dropped)
     widest = max(side_lengths(kind, given))
-    cut = None
+    kept = None
     if on_long is OnLong.CUT:
-        cut = _least(
-            1,
-            widest - FEWEST_WORDS,
-            lambda n: size((), cut_input(kind, given, widest - n)) <= limit,
+        kept = _most(
+            max(fewest, FEWEST_WORDS),
+            widest,
+            lambda n: size((), cut_input(kind, given, n)),
+            limit,
         )
-    if cut is None:
+    if kept is None:
         return Fitted((), given, shots_dropped=len(order), fits=False)
-    shorter = cut_input(kind, given, widest - cut)
+    shorter = cut_input(kind, given, kept)
     words_dropped = sum(side_lengths(kind, given)) - sum(side_lengths(kind, shorter))
     return Fitted((), shorter, len(order), words_dropped)
 
@@ -137,4 +143,27 @@ def _least(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
             high = middle
         else:
             low = middle + 1
+    return low
+
+
+def _most(low: int, high: int, size: Callable[[int], int], limit: int) -> int | None:
+    """Return the largest number from ``low`` to below ``high`` of at most ``limit``, if any is.
+
+    ``size(high)`` is above it. Sizes grow almost evenly, so the place is soon found from two of
+    them; each costs as much as tokenising the text.
+    """
+    if low >= high or (least := size(low)) > limit:
+        return None
+    most, steps = size(high), 0
+    while high - low > 1:
+        steps += 1
+        middle = low + (limit - least) * (high - low) // max(most - least, 1)
+        if steps > _EVEN_STEPS:
+            middle = (low + high) // 2
+        middle = min(max(middle, low + 1), high - 1)
+        found = size(middle)
+        if found <= limit:
+            low, least = middle, found
+        else:
+            high, most = middle, found
     return low

@@ -9,8 +9,8 @@ not.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from groupbench.canonical import digest
 from groupbench.errors import SettingError
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """Inputs that say nothing, of Zhao et al. 2021."""
+
+
+class _Shown(NamedTuple):
+    """Shots as prompts show them."""
+
+    shots: tuple[Example, ...]
+    pairs: tuple[tuple[str, str], ...]
+    """What is asked, and the answer."""
+    strata: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,10 @@ class PromptBuilder:
     """Tokens added to the output cap, for models that think before they answer."""
     max_output: int | None = None
     """Tokens of an answer that is written, in place of the cap that fits the task."""
+    _fixed: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The parts that are equal in all prompts, once they are known."""
+    _shown: list[_Shown] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The shots that were shown last."""
 
     def __post_init__(self) -> None:
         demand_mode(self.mode, self.task.kind)
@@ -144,17 +157,14 @@ class PromptBuilder:
     def _fit(self, name: str, given: Input, shots: tuple[Example, ...]) -> Prompt:
         asked = self._asked()
         instruction = self._instruction()
-        shown = tuple(
-            (self._ask(shot.input, label), self.answer(shot, label))
-            for label, shot in ((self._asked_of(shot, i), shot) for i, shot in enumerate(shots))
-        )
+        shown = self._shown_of(shots)
         longest = max(asked, key=lambda label: len(label or ""))
         rendered: dict[tuple[object, ...], Rendered] = {}
 
         def render(kept: tuple[int, ...], text: Input, label: str | None) -> Rendered:
             key = (kept, text, label)
             if key not in rendered:
-                pairs = tuple(shown[i] for i in kept)
+                pairs = tuple(shown.pairs[i] for i in kept)
                 rendered[key] = self.form.render(
                     Conversation(instruction, pairs, self._ask(text, label))
                 )
@@ -166,10 +176,11 @@ class PromptBuilder:
         fitted = fit_budget(
             self.task.kind,
             given,
-            [strata(self.task, shot) for shot in shots],
+            shown.strata,
             size,
             self.limit,
             on_long=self.on_long,
+            fewest=self.wording.n_words_needed(given),
         )
         prompt = Prompt(
             id=name,
@@ -226,9 +237,13 @@ class PromptBuilder:
         if label is None:
             names = {name: self.wording.surface(name) for name in self.wording.names}
         choices = {name: self.form.surface(surface) for name, surface in names.items()}
-        if self.mode is Mode.CHOICE:
+        if self.mode is Mode.CHOICE and rendered.ids is None:
             return replace(question, choices=choices)
         tokens = self.form.split(rendered, names)
+        if self.mode is Mode.CHOICE:
+            # What is sent cannot be taken back: a label that begins inside it has no such spelling.
+            spellings = {} if tokens.backed_off else tokens.continuations
+            return replace(question, choices=choices, spellings=spellings)
         return replace(
             question,
             choices=choices,
@@ -262,12 +277,26 @@ class PromptBuilder:
         parts = self._fixed_parts().values()
         return "\n".join(part for part in parts if part)
 
+    def _shown_of(self, shots: tuple[Example, ...]) -> _Shown:
+        """Return how shots are shown. All prompts of a fit often have the very same."""
+        if not self._shown or self._shown[0].shots is not shots:
+            asked = [self._asked_of(shot, i) for i, shot in enumerate(shots)]
+            pairs = tuple(
+                (self._ask(shot.input, label), self.answer(shot, label))
+                for shot, label in zip(shots, asked, strict=True)
+            )
+            of_each = tuple(strata(self.task, shot) for shot in shots)
+            self._shown[:] = [_Shown(shots, pairs, of_each)]
+        return self._shown[0]
+
     def _fixed_parts(self) -> dict[str, str]:
-        return {
-            "instruction": self.wording.instruction_text(),
-            "labels": self.wording.labels_text(),
-            "format": format_text(self.wording, self.mode),
-        }
+        if not self._fixed:
+            self._fixed.update(
+                instruction=self.wording.instruction_text(),
+                labels=self.wording.labels_text(),
+                format=format_text(self.wording, self.mode),
+            )
+        return self._fixed
 
     def _ask(self, given: Input, label: str | None) -> str:
         return f"{self.wording.input_text(given)}\n{self._cue(given, label)}"

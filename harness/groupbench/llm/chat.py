@@ -86,7 +86,8 @@ class ChatForm:
                 add_generation_prompt=True,
             ),
         )
-        sent, _ = with_bos(self._tokenizer, self._encoder.encode(text, plain)[0])
+        ids = self._encoder.ids(text, plain)
+        sent, _ = with_bos(self._tokenizer, ids, opens=self._encoder.opens_with_bos)
         return Rendered(text, sent, messages, len(sent), plain)
 
     def count(self, text: str) -> int:
@@ -204,7 +205,8 @@ class PlainForm:
         parts = [conversation.instruction, *shots, conversation.ask]
         text = self.joint.end.join(part for part in parts if part)
         plain = tuple(self._encoder.spans(text))  # nothing in it is a template's
-        sent, _ = with_bos(self._tokenizer, self._encoder.encode(text, plain)[0])
+        ids = self._encoder.ids(text, plain)
+        sent, _ = with_bos(self._tokenizer, ids, opens=self._encoder.opens_with_bos)
         return Rendered(text, sent, None, len(sent), plain)
 
     def count(self, text: str) -> int:

@@ -8,10 +8,11 @@ where such characters came from an example; here they are tokenised like any oth
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from groupbench.llm.tokenizer import special_tokens
+from groupbench.llm.beginnings import Beginnings
+from groupbench.llm.tokenizer import opens_with_bos, special_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,9 @@ _NONCE = "zq7xv"
 """What no template says by itself."""
 _FOREIGN = "\ue000"
 """A character that merges with no other, since no vocabulary holds it."""
+_PARAGRAPH = re.compile(r"(?<=[!-~]\n\n)(?=[A-Za-z])")
+"""Where a paragraph begins, between characters that no normalisation joins."""
+_PARAGRAPHS = "Sentence: a\n\nAnswer: b"
 
 
 class Encoder:
@@ -41,6 +45,43 @@ class Encoder:
         self.special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         """Finds what would be read as a special token."""
         self._alike: bool | None = None
+        self._words: bool | None = None
+        self._opens: bool | None = None
+        self._beginnings = Beginnings(
+            lambda text: self._whole([text], plain=False)[0][0], self.starts
+        )
+
+    @property
+    def opens_with_bos(self) -> bool:
+        """Whether the tokenizer puts a BOS before a text. Tried once."""
+        if self._opens is None:
+            self._opens = opens_with_bos(self._tokenizer)
+        return self._opens
+
+    def ids(self, text: str, plain: Sequence[Span] = ()) -> list[int]:
+        """Return the ids of a rendered prompt; what it shares with others is tokenised once.
+
+        Args:
+            text: rendered.
+            plain: where special tokens are plain characters, in order.
+        """
+        return self.encode(text, plain)[0] if plain else self._beginnings.ids(text)
+
+    def starts(self, text: str, low: int, high: int) -> list[int]:
+        """Return the places from ``low`` to ``high`` from which on a text may be tokenised alone.
+
+        They are those of special tokens, at which a text is split first, and of paragraphs, where
+        the tokenizer splits it into words.
+
+        Args:
+            text: without special tokens that are plain characters.
+            low: the first place.
+            high: the last one.
+        """
+        marks = self._at(self.special, text, low, high)
+        if marks or not self._splits_words():
+            return marks
+        return self._at(_PARAGRAPH, text, low, high)
 
     def encode(self, text: str, plain: Sequence[Span] = ()) -> Encoded:
         """Return the ids and character spans of a text's tokens.
@@ -117,6 +158,29 @@ class Encoder:
             ids = self._whole([mark, "a", f"{mark}a"], plain=False)
             self._alike = [*ids[0][0], *ids[1][0]] == ids[2][0]
         return self._alike
+
+    @staticmethod
+    def _at(mark: re.Pattern[str], text: str, low: int, high: int) -> list[int]:
+        if low == high:
+            return [low] if mark.match(text, low) else []
+        found = takewhile(
+            lambda start: start <= high, (m.start() for m in mark.finditer(text, low))
+        )
+        return list(found)
+
+    def _splits_words(self) -> bool:
+        """Return whether a paragraph's first word is tokenised apart from what precedes. Tried."""
+        if self._words is None:
+            encoding = self._tokenizer(_PARAGRAPHS, add_special_tokens=False)
+            try:
+                words = encoding.word_ids()
+                at = encoding.char_to_token(_PARAGRAPHS.index("Answer"))
+                start = encoding.token_to_chars(at).start
+            except (AttributeError, ValueError, TypeError):
+                self._words = False
+            else:
+                self._words = words[at - 1] != words[at] and _PARAGRAPHS[start] == "A"
+        return self._words
 
     def _whole(self, texts: Sequence[str], *, plain: bool) -> list[Encoded]:
         options = {"split_special_tokens": True} if plain else {}

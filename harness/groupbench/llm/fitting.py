@@ -14,6 +14,7 @@ from groupbench.llm.prompter import Prompter
 from groupbench.llm.readers import Reason
 from groupbench.llm.scores import Calibration, Normalisation
 from groupbench.llm.scoring import Scorer
+from groupbench.llm.spelling import Spelling, count_spellings
 from groupbench.runner import Costs, FitResult
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ def ask_all(runner: PromptedRunner, model: Model, request: FitRequest) -> FitRes
             )
             arrays |= {f"{given.task.name}.{name}": array for name, array in read.items()}
         else:
-            outputs[given.task.name], facts[given.task.name] = _answered(
+            outputs[given.task.name], facts[given.task.name], spelling = _answered(
                 runner, model, prompter, given
             )
+            warnings += filter(None, [spelling.warning(given.task.name)])
         n += sum(map(len, given.predict.values()))
     seconds = time.perf_counter() - started
     use = model.use()
@@ -117,12 +119,15 @@ def _scored(
 
 def _answered(
     runner: PromptedRunner, model: Model, prompter: Prompter, given: TaskInput
-) -> tuple[Mapping[Split, Output], Json]:
+) -> tuple[Mapping[Split, Output], Json, Spelling]:
     outputs: dict[Split, Output] = {}
     tallies: dict[Split, Tally] = {}
     for split, examples in given.predict.items():
         outputs[split], tallies[split] = _read(model, prompter, examples, salvage=runner.salvage)
-    return outputs, _facts(prompter, tallies)
+    facts, spelling = _facts(prompter, tallies), Spelling.of(tallies.values())
+    if prompter.mode is Mode.CHOICE:
+        facts["spelling"] = spelling.facts()
+    return outputs, facts, spelling
 
 
 def _read(
@@ -136,6 +141,7 @@ def _read(
             answer = Reading(reason=said)
         else:
             answer = read_answer(prompter.wording, prompter.mode, prompt, said, salvage=salvage)
+            count_spellings(prompt, said, tally)
         tally.add(prompt, answer.reason)
         if answer.step is not None:
             tally.more[f"read_{answer.step}"] += 1

@@ -6,6 +6,7 @@ that, though the run itself only hears of fits that end well.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING
@@ -33,6 +34,20 @@ class Ledger:
             os.write(file, line.encode())
         finally:
             os.close(file)
+
+    def claim(self, usd: float, most: float | None, what: str) -> bool:
+        """Note dollars that may be spent, unless all that is noted would then pass ``most``.
+
+        For fits that spend side by side. What a call cost less is noted afterwards, below 0.
+        """
+        if self.path is None or most is None:
+            return True
+        with self.path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.usd() + usd > most:
+                return False
+            self.add(usd, what)
+        return True
 
     def usd(self) -> float:
         """Return the dollars noted so far."""

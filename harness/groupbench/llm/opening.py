@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from groupbench.llm.prices import Price
     from groupbench.llm.responses import Served
     from groupbench.llm.secrets import Redactor
+    from groupbench.llm.served import Asks
     from groupbench.runner import FitRequest
 
 LEDGER = "ledger"
@@ -45,6 +46,7 @@ def open_served(  # noqa: PLR0913 - one for each part it ties together
     dress: Callable[[dict[str, Json]], dict[str, Json]] | None = None,
     mend: Callable[[], Awaitable[None]] | None = None,
     facts: Mapping[str, Json] | None = None,
+    deliver: Callable[[Client, ResponseStore, Spending, Ledger], Asks] | None = None,
 ) -> Iterator[ServedModel]:
     """Return the model of a fit, which asks a server through ``client``.
 
@@ -61,6 +63,7 @@ def open_served(  # noqa: PLR0913 - one for each part it ties together
         dress: changes the body of a chat request into what the provider wants.
         mend: awaited after a failure; raises where the server is gone.
         facts: for the record: what serves.
+        deliver: makes what asks, where that is no `Requester`: a batch, say. It keeps the ledger.
 
     Raises:
         SettingError: dollars are limited and the price is not known; nothing was sent.
@@ -74,20 +77,26 @@ def open_served(  # noqa: PLR0913 - one for each part it ties together
     spending = Spending(price, left, name)
     with asyncio.Runner() as loop, ResponseStore(default_path()) as store:
         entered = loop.run(client.__aenter__())
-        requester = Requester(
-            entered,
-            served,
-            store=store,
-            spending=spending,
-            at_once=at_once,
-            patience=patience,
-            redact=redact,
-            mend=mend,
-        )
+        asks: Asks
+        if deliver is not None:
+            asks = deliver(entered, store, spending, ledger)
+        else:
+            asks = Requester(
+                entered,
+                served,
+                store=store,
+                spending=spending,
+                at_once=at_once,
+                patience=patience,
+                redact=redact,
+                mend=mend,
+            )
         try:
-            yield ServedModel(requester, loop, name, abilities, facts=facts, dress=dress)
+            yield ServedModel(asks, loop, name, abilities, facts=facts, dress=dress)
         except BaseException:
-            ledger.add(spending.usd + spending.unknown_usd + spending.reserved_usd, "a failed fit")
+            if deliver is None:
+                spent = spending.usd + spending.unknown_usd + spending.reserved_usd
+                ledger.add(spent, "a failed fit")
             raise
         finally:
             loop.run(client.__aexit__(None, None, None))

@@ -61,6 +61,21 @@ class Price:
         cost += usage.tokens_out * self.output * (self.long_output_times if dear else 1.0)
         return cost * (self.batch if batch else 1.0) / _MILLION
 
+    def batched(self) -> Price:
+        """Return what the same tokens cost in a batch."""
+
+        def part(usd: float | None) -> float | None:
+            return None if usd is None else usd * self.batch
+
+        return replace(
+            self,
+            input=self.input * self.batch,
+            output=self.output * self.batch,
+            cached_input=part(self.cached_input),
+            cache_write=part(self.cache_write),
+            batch=1.0,
+        )
+
     def worst_usd(self, tokens_in: int, tokens_out: int) -> float:
         """Return the most that a request of so many tokens can cost, whatever a cache does."""
         dearest = max(self.input, self.cached_input or 0.0, self.cache_write or 0.0)

@@ -169,7 +169,10 @@ class _Asking:
     async def ask_choice(self) -> str | None:
         choices = [NONCE, f"{NONCE}x"]
         try:
-            reply = await self._say("Say yes or no.", 12, structured_outputs={"choice": choices})
+            # As a runner asks: only where ids are sent is it worth knowing how a choice is spelt.
+            told = {"return_token_ids": True} if self.takes_tokens else {}
+            bound: Json = {"choice": list(choices)}
+            reply = await self._say("Say yes or no.", 12, structured_outputs=bound, **told)
             text = text_of(reply)
         except Lacks as lacks:
             return str(lacks)

@@ -29,6 +29,9 @@ class Question:
     """Scored and chosen: what each label looks like as an answer, separator included."""
     continuations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Scored: token ids of each label after ``ids``."""
+    spellings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Chosen: token ids of each label after ``ids`` as the tokenizer spells it. Left out where a
+    token spans prompt and label; empty where messages are sent."""
     rendered: Rendered | None = field(default=None, repr=False, compare=False)
     """What it was made of."""
     label: str | None = None

@@ -44,10 +44,11 @@ if TYPE_CHECKING:
     from groupbench.task import Example, Task
 
 _MODULES = (
-    *("answers", "asked", "boundaries", "budget", "builder", "chat", "conversation", "encoding"),
+    *("answers", "asked", "beginnings", "boundaries", "budget", "builder", "chat"),
+    *("conversation", "encoding"),
     *("entities", "fitting", "folding", "formats", "forms", "modes", "prompt", "prompted"),
-    *("prompter", "readers", "reads", "schemas", "scores", "scoring", "shots", "template"),
-    *("tokenizer", "wording"),
+    *("prompter", "readers", "reads", "schemas", "scores", "scoring", "shots", "spelling"),
+    *("template", "tokenizer", "wording"),
 )
 
 DECIDING = (

@@ -8,7 +8,7 @@ whole.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from groupbench.llm.answers import Said
 from groupbench.llm.errors import StoppedError
@@ -24,10 +24,26 @@ if TYPE_CHECKING:
     from groupbench.llm.model import Abilities
     from groupbench.llm.prompt import Prompt, Question
     from groupbench.llm.readers import Reason
-    from groupbench.llm.requests import Requester
+    from groupbench.llm.replies import Result
     from groupbench.llm.responses import Answer
+    from groupbench.llm.spending import Spending
+    from groupbench.llm.totals import Totals
 
 T = TypeVar("T")
+
+
+class Asks(Protocol):
+    """Asks a server many things: a `Requester`, or what delivers otherwise."""
+
+    totals: Totals
+    spending: Spending
+
+    async def ask(
+        self, requests: Iterable[Request], got: Callable[[Request, Result], None]
+    ) -> Totals:
+        """Ask everything and hand each result over as it arrives; see `Requester.ask`."""
+        ...
+
 
 COMPLETIONS, CHAT = "/completions", "/chat/completions"
 
@@ -40,7 +56,7 @@ class ServedModel:
 
     def __init__(  # noqa: PLR0913 - one for each part it ties together
         self,
-        requester: Requester,
+        requester: Asks,
         loop: asyncio.Runner,
         name: str,
         abilities: Abilities,
@@ -158,7 +174,8 @@ class ServedModel:
             bound = {"structured_outputs": {"choice": list(choices)}} if choices else {}
             if all(prompt.questions[i].ids is not None for i in asked):
                 sent = [list(_ids(prompt.questions[i])) for i in asked]
-                requests.append(self._complete(sent, prompt.max_tokens, **bound, **more))
+                told = {"return_token_ids": True} if choices else {}
+                requests.append(self._complete(sent, prompt.max_tokens, **bound, **told, **more))
                 members.append(asked)
                 continue
             for i in asked:
@@ -255,8 +272,12 @@ def _said(members: Sequence[tuple[int, ...]], answers: Sequence[Answer]) -> tupl
         for i, choice in zip(asked, _in_order(answer), strict=True):
             message = choice.get("message")
             written = message if isinstance(message, dict) else {"content": choice.get("text")}
+            ids = choice.get("token_ids")
             said[i] = Said(
-                written.get("content"), choice.get("finish_reason"), written.get("refusal")
+                written.get("content"),
+                choice.get("finish_reason"),
+                written.get("refusal"),
+                tuple(ids) if isinstance(ids, list) else None,
             )
     return tuple(said[i] for i in sorted(said))
 

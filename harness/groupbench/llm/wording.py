@@ -189,6 +189,25 @@ class Wording:
             return fill(_RELATION_CUE, values) if both else _DEFAULTS[self.kind]["cue"]
         return fill(self.cue, values)
 
+    def n_words_needed(self, given: Input) -> int:
+        """Return how many words an input must keep when it is cut from its end.
+
+        Those up to the end of the last argument that the wording speaks of: without its mark a
+        prompt would ask about something that is not there.
+        """
+        if not isinstance(given, str):
+            return 0
+        found = {name: mark.search(given) for name, mark in _MARKED.items()}
+        spoken_of = self._spoken_of() if not all(found.values()) or self.cue else frozenset(found)
+        ends = [match.end() for name, match in found.items() if match and name in spoken_of]
+        return len(given[: max(ends, default=0)].split())
+
+    def _spoken_of(self) -> frozenset[str]:
+        """Return which of ``e1`` and ``e2`` a template or a label names."""
+        parts = (self.instruction, self.input, self.labels, self.cue, self.question)
+        said = " ".join([*parts, *map(self.surface, self.names)])
+        return frozenset(name for name in _MARKED if re.search(rf"\b{name}\b", said, re.IGNORECASE))
+
     def _roles(self) -> dict[str, str]:
         return {"name_a": self.name_a, "name_b": self.name_b}
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groupbench.llm.budget import FEWEST_WORDS, OnLong, fit_budget, side_lengths
+from groupbench.llm.budget import FEWEST_WORDS, Fitted, OnLong, fit_budget, side_lengths
 from groupbench.task import Input, Kind
 
 WORDS = st.integers(1, 60).map(lambda n: " ".join(f"w{i}" for i in range(n)))
@@ -83,3 +83,48 @@ def test_below_16_words_an_input_is_given_up(n_words: int, fits: bool) -> None:
 
     assert not fitted.fits
     assert enough.fits is (fits or n_words <= 16)
+
+
+def test_what_must_stay_is_not_cut_and_else_the_input_is_given_up() -> None:
+    text = " ".join(f"w{i}" for i in range(100))
+
+    def fitted(limit: int, fewest: int) -> Fitted:
+        return fit_budget(
+            Kind.SINGLE,
+            text,
+            [],
+            lambda _, t: side_lengths(Kind.SINGLE, t)[0],
+            limit,
+            fewest=fewest,
+        )
+
+    assert fitted(50, 40).words_dropped == 50
+    assert fitted(50, 50).words_dropped == 50
+    assert not fitted(50, 51).fits
+    assert fitted(50, 3).fits
+    assert not fitted(15, 3).fits, "16 words are always left"
+
+
+@given(
+    costs=st.lists(st.integers(0, 40), min_size=17, max_size=300),
+    limit=st.integers(1, 4000),
+)
+def test_as_much_is_kept_as_fits_however_dear_single_words_are(
+    costs: list[int], limit: int
+) -> None:
+    n_asked = 0
+
+    def size(_: object, text: Input) -> int:
+        nonlocal n_asked
+        n_asked += 1
+        return sum(costs[: side_lengths(Kind.SINGLE, text)[0]])
+
+    fitted = fit_budget(Kind.SINGLE, " ".join(["w"] * len(costs)), [], size, limit)
+
+    (kept,) = side_lengths(Kind.SINGLE, fitted.input)
+    if fitted.fits:
+        assert sum(costs[:kept]) <= limit
+        assert kept == len(costs) or sum(costs[: kept + 1]) > limit
+    else:
+        assert sum(costs[:FEWEST_WORDS]) > limit
+    assert n_asked <= 20

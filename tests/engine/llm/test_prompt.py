@@ -240,6 +240,23 @@ def test_an_input_that_is_not_to_be_cut_is_given_up() -> None:
     assert refused.reason is Reason.PROMPT_TOO_LONG
 
 
+@pytest.mark.parametrize("at", [10, 190])
+def test_a_cut_keeps_the_arguments_of_a_relation_or_the_example_is_given_up(at: int) -> None:
+    words = ["word"] * 200
+    words[2] = "[E1] flu [/E1]"
+    words[at] = "[E2] virus [/E2]"
+
+    prompt = builder(limit=300).build(Example("x", " ".join(words), None))
+
+    if at == 10:
+        assert prompt.input_cut
+        assert "[E2] virus [/E2]" in prompt.text
+        assert prompt.parts["cue"] == "Relation of flu to virus:"
+    else:
+        assert prompt.reason is Reason.PROMPT_TOO_LONG
+        assert prompt.questions == ()
+
+
 def test_words_of_a_token_task_are_cut_as_words_and_leave_room_for_the_answer() -> None:
     words = tuple(f"word{i}" for i in range(200))
     make = builder(Kind.TOKEN, Mode.JSON, ChatForm(llama3_tokenizer()), limit=800)

@@ -18,6 +18,7 @@ from groupbench.llm.readers import Reason
 from groupbench.llm.requests import Requester
 from groupbench.llm.responses import Served
 from groupbench.llm.served import ServedModel
+from groupbench.llm.spelling import is_canonical
 from groupbench.task import Kind
 from groupbench_openai_client.client import OpenAIClient
 
@@ -142,6 +143,22 @@ def test_choices_and_schemas_are_sent_and_an_example_takes_one_call() -> None:
     assert {said.text for each in chosen for said in each} <= {" yes", " no"}
     assert [len(each) for each in chosen] == [3, 3]
     assert written[0][0].text == '{"label": "negative"}'
+
+
+@pytest.mark.parametrize("manner", sorted(FORMS))
+@pytest.mark.parametrize("kind", [Kind.SINGLE, Kind.MULTILABEL])
+@pytest.mark.parametrize("by_characters", [False, True])
+def test_the_spelling_of_a_choice_is_known_by_its_tokens(
+    manner: str, kind: Kind, by_characters: bool
+) -> None:
+    tokenizer = {"llama3": llama3_tokenizer, "llama2": llama2_tokenizer}[manner]()
+    prompts = prompts_of(kind, Mode.CHOICE, ChatForm(tokenizer))
+    with PretendingServer(tokenizer=tokenizer, by_characters=by_characters) as server:
+        found = answers(server, ChatForm(tokenizer), READS, lambda model: model.generate(prompts))
+        assert all(body["return_token_ids"] for _, body in server.seen)
+    for prompt, said in zip(prompts, found, strict=True):
+        for question, one in zip(prompt.questions, said, strict=True):
+            assert is_canonical(question, one) is not by_characters
 
 
 def test_messages_are_sent_where_the_server_renders() -> None:

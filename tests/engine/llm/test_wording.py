@@ -99,6 +99,28 @@ def test_marked_arguments_make_the_cue_ask_for_their_relation() -> None:
     assert worded.cue_text(None) == "E2, and E1:"  # nothing of the input shows
 
 
+@pytest.mark.parametrize(
+    ("prompt", "text", "n_words"),
+    [
+        ({}, MARKED, 11),
+        ({}, "Only [E1] one [/E1] is marked.", 0),
+        ({"cue": "{e1}:"}, MARKED, 4),
+        ({"cue": "Answer:"}, MARKED, 0),
+        ({"cue": "Relation:", "instruction": "How is [E1] related to [E2]?"}, MARKED, 11),
+        ({"cue": "Relation:", "instruction": "Is [E1] a disease?"}, MARKED, 4),
+        ({"cue": "So,", "verbalisers": {"cause": ["e1 causes e2"], "none": ["not"]}}, MARKED, 11),
+        ({}, "[E1]flu[/E1]s and [E2]a virus[/E2], too", 4),
+    ],
+)
+def test_words_up_to_the_arguments_that_are_spoken_of_are_needed(
+    prompt: dict[str, Any], text: str, n_words: int
+) -> None:
+    labels = ["cause", "none"] if "verbalisers" in prompt else None
+    wording = Wording.of(make_task(labels=labels, prompt=prompt))
+    assert wording.n_words_needed(text) == n_words
+    assert wording.n_words_needed(("words", "of", "[E1]", "tokens")) == 0
+
+
 def test_the_summary_of_a_task_opens_its_default_instruction() -> None:
     wording = Wording.of(make_task(summary="Mood of reviews."))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
-from learnable import LABELS, rows
+from learnable import LABELS, MakeRequest, rows
 from llamas import build_llama
 
 from groupbench.runner import FitRequest, TaskInput
@@ -15,8 +14,6 @@ from groupbench.task import Kind, Materialised, Split, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-MakeRequest: TypeAlias = Callable[..., FitRequest]
 
 
 def _given(kind: Kind, n: int) -> TaskInput:

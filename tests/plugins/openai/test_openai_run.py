@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 from fault_server import FaultServer, written
+from pretending import PretendingServer
 from sites import Site, write_tasks
 
 from groupbench.cli import main
@@ -481,6 +482,28 @@ def test_settings_that_cannot_be_are_refused_with_the_mend(settings: str, words:
     assert done.exit_code == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_labels_are_scored_where_the_endpoint_reads_them_and_its_tokenizer_is_named(
+    desk: Desk,
+) -> None:
+    pytest.importorskip("transformers")
+    from llamas import llama3_tokenizer
+
+    desk.names = ("alpha",)
+    tokenizer = llama3_tokenizer()
+    folder = desk.root / "tokenizer"
+    tokenizer.save_pretrained(folder)
+    with PretendingServer(tokenizer=tokenizer, key=KEY) as server:
+        runner = f"openai:url={server.url},model=tiny-1,key_variable=THE_KEY,tokenizer={folder}"
+        done = desk.run("--runner", runner)
+        assert done.returncode == 0, done.stderr
+        reads = [body for _, body in server.seen if "logprob_token_ids" in body]
+    assert len(reads) >= 1 + N, "the probe's, and one for each test example"
+    assert desk.records()["alpha"]["training"]["prompts"]["alpha"]["mode"] == "score"
+    missing = desk.run("--runner", runner.replace("tokenizer=", "tokenizer=/nowhere"))
+    assert missing.returncode == 5
+    assert "is not on this machine" in entry(missing)["reason"]
 
 
 def test_a_mode_that_a_model_cannot_do_is_said(desk: Desk) -> None:

@@ -9,6 +9,9 @@ from pretended_vllm import DIES, NOTES, SEEN, pretend
 from pretending import KEY, PretendingServer
 from sites import Site, write_tasks
 
+from groupbench.keys import RunnerIdentity
+from groupbench_vllm.runner import VllmRunner
+
 pytest.importorskip("openai")
 pytest.importorskip("torch")
 
@@ -145,6 +148,32 @@ def test_what_ignores_all_but_messages_is_asked_for_text(
     assert asked == ["/v1/chat/completions"] * 12
 
 
+@pytest.mark.parametrize("by_characters", [False, True])
+def test_how_choices_are_spelt_is_recorded_and_warned_about_where_it_is_odd(
+    site: Site, tasks: Path, llama: Path, tmp_path: Path, by_characters: bool
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(llama))
+    told = {"STUB_KEY": KEY, "GROUPBENCH_CACHE": str(tmp_path / "cache")}
+    store = tmp_path / "store"
+    with PretendingServer(tokenizer=tokenizer, by_characters=by_characters) as server:
+        settings = f"url={server.url},served_as=tiny-1,key_variable=STUB_KEY,model={llama}"
+        done = run(site, tasks, f"vllm:{settings},mode=choice", "--store", str(store), **told)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in store.glob("fits/*/*/result.json")]
+    facts = {
+        name: task["spelling"]
+        for result in results
+        for name, task in result["training"]["prompts"].items()
+    }
+    assert facts == dict.fromkeys(
+        ("alpha", "beta"), {"answers": 6, "canonical_share": 0.0 if by_characters else 1.0}
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert ("only 0% of 6 chosen answers" in said) == by_characters
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -179,3 +208,18 @@ def test_without_vllm_the_row_is_skipped_with_the_install_command(
     said = " ".join((done.stdout + done.stderr).split())
     assert words in said
     assert "pip install vllm" in said
+
+
+def test_settings_that_decide_no_answer_are_in_no_key(llama: Path) -> None:
+    def ingredients(**settings: Any) -> Any:
+        return RunnerIdentity(VllmRunner(**{"model": str(llama), **settings})).ingredients
+
+    here = ingredients(url="http://here:8000/v1")
+    there = ingredients(
+        url="http://there/v1", concurrency=3, key_variable="A_KEY", gpu_memory_utilization=0.5
+    )
+    assert here == there
+    assert ingredients(url="http://here/v1", shots=2) != here
+    # Where only the URL tells what answers, it decides.
+    alone = [ingredients(model="", url=url) for url in ("http://here/v1", "http://there/v1")]
+    assert alone[0] != alone[1]
