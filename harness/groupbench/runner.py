@@ -260,7 +260,7 @@ class Service(Protocol):
 
         Called in a thread. ``folder`` takes logs; it is removed when the run ends.
 
-        Afterwards people are shown its ``notes``, a sequence of sentences, if it has that attribute.
+        Afterwards people are shown its ``notes``, a sequence of sentences, if it has any.
 
         Raises:
             UnavailableError: what it needs is not here; the runner's row is skipped.

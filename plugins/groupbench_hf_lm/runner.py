@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from groupbench.llm.presets import demand_model, source_of
 from groupbench.llm.prompted import DECIDING, PromptedRunner
 from groupbench.llm.weights import OpenModel, model_hash
 from groupbench.model_files import MissingModelError
-from groupbench.offline import offline_because
 from groupbench.runner import Place, Resources
 from groupbench_causal_lm import about
 
@@ -37,7 +37,7 @@ class HfLmRunner(PromptedRunner):
     )
 
     model: str = field(default="", metadata={"in_label": True})
-    """A folder, or a hub id (REVISION may follow: id@REVISION)."""
+    """A preset, a folder, or a hub id that @REVISION may follow."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """How prompts are rendered; auto: with the model's chat template if it has one."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -62,7 +62,7 @@ class HfLmRunner(PromptedRunner):
     @property
     def source(self) -> OpenModel:
         """Where the weights come from."""
-        return OpenModel.of(self.model)
+        return source_of(self.model)
 
     def availability(self) -> str | None:
         """Return why it cannot run here, with the mend; asks no network."""
@@ -72,10 +72,9 @@ class HfLmRunner(PromptedRunner):
             if find_spec(module) is None:
                 return f"{module} is not installed: pip install 'groupbench[encoder,llm]'"
         try:
-            self.source.find()
+            demand_model(self.model)
         except MissingModelError as missing:
-            if offline_because() or self.source.is_folder or not self.model.strip():
-                return str(missing).removesuffix(".")
+            return str(missing).removesuffix(".")
         return None
 
     def place(self) -> Place:

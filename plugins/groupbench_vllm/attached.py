@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from groupbench.errors import SettingError
+from groupbench.errors import SettingError, UnavailableError
 from groupbench.llm.secrets import read_key
-from groupbench.llm.server_api import ServerError, facts_of, served_models
+from groupbench.llm.server_api import facts_of, served_models
 from groupbench_openai_client.probing import probed
 
 if TYPE_CHECKING:
@@ -39,15 +39,16 @@ class AttachedServer:
         """Look at the server and probe it, once for all fits.
 
         Raises:
-            ServerError: it does not answer, or does not serve the model.
-            SettingError: the API key is not there.
+            UnavailableError: it does not answer.
+            ServerError: what it says cannot be read.
+            SettingError: it does not serve the model, or the API key is not there.
         """
         del folder  # it logs elsewhere
         api_key = read_key(self.key_variable) if self.key_variable else NO_KEY
         try:
             listed = served_models(self.url, api_key)
         except OSError as problem:
-            raise ServerError(f"url = '{self.url}': no server answers ({problem}).") from None
+            raise UnavailableError(f"url = '{self.url}': no server answers ({problem}).") from None
         address = {"url": self.url, "api_key": api_key}
         return probed({**address, **facts_of(self.url, self._named(listed), api_key)})
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prompting import an_example, make_task, train_of
 
-from groupbench.llm import Mode, PromptBuilder, Wording
+from groupbench.llm import Mode, PromptBuilder, Wording, read_answer
 from groupbench.llm.errors import StoppedError
 from groupbench.llm.forms import form_of
 from groupbench.llm.model import Abilities
@@ -22,6 +22,7 @@ from groupbench.llm.responses import Served
 from groupbench.llm.secrets import Redactor
 from groupbench.llm.served import ServedModel
 from groupbench.llm.server_api import get, tokenized
+from groupbench.llm.spelling import is_canonical
 from groupbench.task import Kind
 from groupbench_openai_client.client import OpenAIClient
 
@@ -164,6 +165,7 @@ def test_free_text_is_the_likeliest_and_ends_where_the_model_ends_it(served: Tin
 
 def test_a_choice_is_one_of_the_surfaces(served: Tiny) -> None:
     folder, _ = served
+    tokenizer = tokenizer_of(folder)
     for kind in SCORED:
         prompts = prompts_of(folder, kind, Mode.CHOICE)
         for prompt, said in zip(
@@ -172,6 +174,13 @@ def test_a_choice_is_one_of_the_surfaces(served: Tiny) -> None:
             for question, one in zip(prompt.questions, said, strict=True):
                 assert one.text in set(question.choices.values())
                 assert one.finish_reason == "stop"
+                assert one.token_ids
+                decoded = tokenizer.decode(one.token_ids, skip_special_tokens=True)
+                assert decoded.strip() == (one.text or "").strip()
+                spelt = [question.spellings[name] for name, text in question.choices.items()
+                         if text == one.text]  # fmt: skip
+                canonical = any(one.token_ids[: len(ids)] == ids for ids in spelt)
+                assert is_canonical(question, one) is canonical
 
 
 @pytest.mark.parametrize("kind", [Kind.SINGLE, Kind.MULTILABEL])
@@ -185,6 +194,25 @@ def test_json_fits_its_schema_and_has_no_blanks_without_end(served: Tiny, kind: 
         said = json.loads(one.text)
         assert set(said) == set(prompt.schema["required"])  # type: ignore[arg-type]
         assert "\n" not in one.text
+
+
+def test_entities_come_as_json_by_schema_and_are_aligned(served: Tiny) -> None:
+    folder, _ = served
+    task = make_task(Kind.TOKEN)
+    wording = Wording.of(task)
+    prompts = prompts_of(folder, Kind.TOKEN, Mode.JSON, n=4)
+    said = asked(served, lambda served: served.generate(prompts))
+    for prompt, one in zip(prompts, said, strict=True):
+        read = read_answer(wording, Mode.JSON, prompt, one, salvage=True)
+        if one[0].finish_reason == "stop":
+            entities = json.loads(one[0].text)["entities"]
+            assert all(set(entity) == {"text", "type"} for entity in entities)
+            assert {entity["type"] for entity in entities} <= {"drug", "disease"}
+            assert read.reason is None
+            assert len(read.tags) == len(prompt.given)
+        else:  # a model that has learnt nothing may write on to the cap, but only by the schema
+            assert one[0].text.startswith('{"entities"')
+            assert one[0].finish_reason == "length"
 
 
 def test_a_prompt_over_the_context_is_refused_and_the_others_answered(served: Tiny) -> None:

@@ -61,15 +61,16 @@ def test_scores_and_texts_are_those_of_the_reference(
     site: Site, tmp_path: Path, manner: str, request: pytest.FixtureRequest
 ) -> None:
     model: Path = request.getfixturevalue(manner)
-    scored = run(site, tmp_path, model, "mode=score,shots=2")
-    assert set(scored) == {"vllm", "hf-lm"}
-    for task in ("alpha", "beta"):
-        ours, reference = scored["vllm"][task], scored["hf-lm"][task]
-        assert len(ours) == N
-        assert ours["id"] == reference["id"]
-        log_probs = [np.array(one["log_probs"].to_pylist()) for one in (ours, reference)]
-        np.testing.assert_allclose(log_probs[0], log_probs[1], atol=1e-4)
-        assert ours["predicted"] == reference["predicted"]
+    for shots in (0, 2):
+        scored = run(site, tmp_path, model, f"mode=score,shots={shots}")
+        assert set(scored) == {"vllm", "hf-lm"}
+        for task in ("alpha", "beta"):
+            ours, reference = scored["vllm"][task], scored["hf-lm"][task]
+            assert len(ours) == N
+            assert ours["id"] == reference["id"]
+            log_probs = [np.array(one["log_probs"].to_pylist()) for one in (ours, reference)]
+            np.testing.assert_allclose(log_probs[0], log_probs[1], atol=1e-4)
+            assert ours["predicted"] == reference["predicted"]
 
     written = run(site, tmp_path, model, "mode=text")
     same = total = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import random
@@ -56,6 +57,18 @@ def scattered(n: int, share: float, faults: tuple[str, ...]) -> Iterator[str | N
         yield rng.choice(faults) if rng.random() < share else None
 
 
+def asked_again(server: FaultServer) -> list[str]:
+    """Return the requests that came once more though they had been answered."""
+    answered: set[str] = set()
+    again = []
+    for seen in sorted(server.seen, key=lambda seen: seen.done):
+        if seen.key in answered:
+            again.append(seen.key)
+        if seen.said:
+            answered.add(seen.key)
+    return again
+
+
 @pytest.mark.parametrize("fault", TRANSIENT)
 def test_a_fault_that_passes_changes_no_answer(fault: str) -> None:
     n, hasty = 8, fault in {"hang", "drip"}
@@ -83,6 +96,8 @@ def test_thousands_of_requests_with_nearly_a_third_failing_all_get_their_answer(
         "429", "408", "500", "503", "connection", "unreadable"
     }  # fmt: skip
     assert recorders[0].most_in_flight <= 16
+    assert asked_again(server) == []
+    assert len(server.seen) == n + requester.totals.retries.total()
     billed, said = server.billed(said=False), server.billed(said=True)
     assert spending.usd == pytest.approx(cost(said), rel=1e-9)
     assert cost(billed) <= spending.usd + spending.unknown_usd
@@ -93,7 +108,7 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
     n = 10_000
     faults = tuple(f for f in TRANSIENT if f not in {"429 date", "hang", "drip"})
     with FaultServer(faults=scattered(2 * n, 0.05, faults), wait=0.005) as server:
-        right = pulled = furthest = 0
+        right = n_got = pulled = furthest = 0
 
         def requests() -> Iterator[Request]:
             nonlocal pulled, furthest
@@ -103,7 +118,8 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
                 yield request
 
         def got(request: Request, result: Result) -> None:
-            nonlocal right
+            nonlocal right, n_got
+            n_got += 1
             right += isinstance(result, Answer) and result.reply == truth(request)
 
         async def run() -> None:
@@ -111,8 +127,10 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
                 await Requester(client, SERVED, patience=QUICK, at_once=16).ask(requests(), got)
 
         asyncio.run(run())
-    assert right == n
+    assert right == n == n_got
     assert furthest <= 16, "no more are held than workers"
+    assert asked_again(server) == []
+    assert len({seen.key for seen in server.seen}) == n
 
 
 @pytest.mark.parametrize("fault", [*RATE_LIMITS[1:]])
@@ -348,42 +366,62 @@ def test_no_more_requests_are_in_flight_than_may_be_and_fewer_when_the_server_sa
     assert requester.totals.answered == 40
 
 
-def test_requests_are_pulled_as_workers_become_free_so_that_memory_is_flat() -> None:
+class Instant:
+    """A client that answers everything at once and alike."""
+
     text = json.dumps(truth(reads(0)))
 
-    class Instant:
-        async def post(self, path: str, body: Mapping[str, Any], timeout: float) -> Reply:
-            await asyncio.sleep(0 * timeout)
-            assert path in chat(0).path + reads(0).path
-            assert body
-            return Reply(200, {}, text)
+    async def post(self, path: str, body: Mapping[str, Any], timeout: float) -> Reply:
+        await asyncio.sleep(0 * timeout)
+        assert path == reads(0).path
+        assert body
+        return Reply(200, {}, self.text)
 
-    def peak(n: int) -> tuple[int, int]:
-        pulled = finished = furthest = 0
 
-        def source() -> Iterator[Request]:
-            nonlocal pulled, furthest
-            for i in range(n):
-                pulled += 1
-                furthest = max(furthest, pulled - finished)
-                yield reads(i)
+def queued(n: int, at_once: int) -> tuple[int, int]:
+    """Ask n things; return how many were held at a time, and what the last tenth of them held.
 
-        def got(_: Request, result: Result) -> None:
-            nonlocal finished
-            assert isinstance(result, Answer)
-            finished += 1
+    That is bytes that were allocated then and are still held at the end.
+    """
+    pulled = finished = furthest = held = 0
 
-        tracemalloc.start()
-        asyncio.run(Requester(Instant(), SERVED, at_once=8).ask(source(), got))
-        _, most = tracemalloc.get_traced_memory()
+    def source() -> Iterator[Request]:
+        nonlocal pulled, furthest, held
+        for i in range(n):
+            pulled += 1
+            furthest = max(furthest, pulled - finished)
+            if i == n - n // 10:
+                gc.collect()
+                tracemalloc.start()
+            yield reads(i)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert finished == n
-        return most, furthest
 
-    peak(50)  # imports and caches
-    few, many = peak(100), peak(1500)
-    assert many[1] <= 8
-    assert many[0] < few[0] + 50_000, "bytes"
+    def got(_: Request, result: Result) -> None:
+        nonlocal finished
+        assert isinstance(result, Answer)
+        finished += 1
+
+    asyncio.run(Requester(Instant(), SERVED, at_once=at_once).ask(source(), got))
+    assert finished == n
+    return furthest, held
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_queued_requests_take_the_memory_of_a_thousand() -> None:
+    queued(200, at_once=64)  # imports and caches
+    few, many = queued(1000, at_once=64), queued(100_000, at_once=64)
+    assert few[0] <= 64
+    assert many[0] <= 64
+    # 10,000 requests were asked meanwhile; one of them that stayed would hold a kilobyte.
+    assert many[1] < few[1] + 100_000, "bytes"
+
+
+def test_requests_are_pulled_as_workers_become_free() -> None:
+    furthest, held = queued(1500, at_once=8)
+    assert furthest <= 8
+    assert held < 100_000, "bytes"
 
 
 def test_a_provider_with_a_shape_of_its_own_needs_little_more_than_a_translation() -> None:

@@ -167,9 +167,8 @@ def test_how_choices_are_spelt_is_recorded_and_warned_about_where_it_is_odd(
         for result in results
         for name, task in result["training"]["prompts"].items()
     }
-    assert facts == dict.fromkeys(
-        ("alpha", "beta"), {"answers": 6, "canonical_share": 0.0 if by_characters else 1.0}
-    )
+    spelt = {"answers": 6, "canonical_share": 0.0 if by_characters else 1.0}
+    assert facts == {"alpha": spelt, "beta": spelt}
     said = " ".join((done.stdout + done.stderr).split())
     assert ("only 0% of 6 chosen answers" in said) == by_characters
 
