@@ -55,7 +55,7 @@ def run(site: Site, tmp_path: Path, model: Path, settings: str) -> dict[str, dic
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("manner", ["llama3", "llama2"])
 def test_scores_and_texts_are_those_of_the_reference(
     site: Site, tmp_path: Path, manner: str, request: pytest.FixtureRequest

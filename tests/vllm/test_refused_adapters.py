@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import settings_of
 
 from groupbench.llm.server_api import ServerError
 from groupbench.llm.vllm_adapters import loaded
-from groupbench.llm.vllm_server import VllmServer, adapter_flags
+from groupbench.llm.vllm_server import VllmServer, VllmSettings, adapter_flags
 from groupbench_openai_client.client import OpenAIClient
 
 if TYPE_CHECKING:
@@ -35,21 +34,24 @@ def write_adapter(model: Path, folder: Path, **more: Any) -> Path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    base = AutoModelForCausalLM.from_pretrained(str(model), dtype="float32")
-    settings: dict[str, Any] = {"r": RANK, "lora_alpha": 2 * RANK, "target_modules": list(MAPS)}
-    net: Any = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **settings | more))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0.0, 0.2)
-    net.save_pretrained(str(folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft asks transformers in an old way
+        base = AutoModelForCausalLM.from_pretrained(str(model), dtype="float32")
+        settings: dict[str, Any] = {"r": RANK, "lora_alpha": 2 * RANK, "target_modules": list(MAPS)}
+        net: Any = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **settings | more))
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_(0.0, 0.2)
+        net.save_pretrained(str(folder))
     return folder
 
 
 def said(address: Mapping[str, str], model: str) -> str:
     async def ask() -> str:
-        body = {"model": model, "prompt": [[11, 12, 13, 14]], "max_tokens": 8, "temperature": 0}
+        body: dict[str, Any] = {"model": model, "prompt": [[11, 12, 13, 14]], "max_tokens": 8}
+        body["temperature"] = 0
         async with OpenAIClient(address["url"], address["api_key"]) as client:
             reply = await client.post("/completions", body, 60)
         assert reply.status == 200, reply.text
@@ -66,7 +68,8 @@ def test_what_cannot_be_served_is_refused_and_harms_nothing_else(
     pytest.importorskip("peft")
     fine = write_adapter(llama3, tmp_path / "fine")
     bad = {name: write_adapter(llama3, tmp_path / name, **more) for name, more in REFUSED.items()}
-    settings = replace(settings_of(llama3), flags=adapter_flags(RANK, MAPS))
+    flags = adapter_flags(RANK, MAPS)
+    settings = VllmSettings(llama3, "tiny", dtype="float32", max_model_len=1024, flags=flags)
     server = VllmServer(settings)
     try:
         (tmp_path / "logs").mkdir()

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from groupbench.cache import cache_folder
-from groupbench.canonical import canonical
+from groupbench.canonical import to_json
 from groupbench.errors import StoreError
 from groupbench.llm.usage import Usage
 
@@ -113,7 +113,23 @@ def response_key(served: Served, path: str, body: Mapping[str, Json], sample: in
         "body": deciding,
         "sample": sample,
     }
-    return hashlib.sha256(canonical(parts)).hexdigest()
+    return hashlib.sha256(_canonical(parts)).hexdigest()
+
+
+def _canonical(parts: Mapping[str, Json]) -> bytes:
+    """Return `groupbench.canonical.canonical` of a request, in C where it is plain JSON.
+
+    Prompts are thousands of numbers, and each would be looked at by itself.
+    """
+    text = json.dumps(
+        parts,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        default=to_json,
+    )
+    return text.encode("utf-8", "surrogatepass")
 
 
 def default_path() -> Path:
