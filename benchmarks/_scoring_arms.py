@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
@@ -239,7 +239,7 @@ class Peer:
             )
         )
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         home = self._folder / "home"
         self._process = subprocess.Popen(
             [self._python, PEER, self._folder, self._server.url, self._server.folder],

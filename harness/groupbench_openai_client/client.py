@@ -97,7 +97,7 @@ def _reply(status: int, headers: Mapping[str, str], text: str) -> Reply:
 
 
 def _http_of(openai: ModuleType) -> ModuleType:
-    """Return the module that the SDK's clients are of: it went from httpx to httpx2 in version 3."""
+    """Return the module of the SDK's clients, which were of httpx before its version 3."""
     return import_module("httpx2" if hasattr(openai, "DefaultAsyncHttpx2Client") else "httpx")
 
 

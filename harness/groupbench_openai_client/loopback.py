@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import select
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
@@ -89,7 +89,7 @@ class LoopbackTransport:
             except OSError:
                 continue  # the server was faster
 
-    async def __aenter__(self) -> LoopbackTransport:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -105,11 +105,11 @@ class LoraRunner(PromptedRunner):
     """Sequences computed side by side where nothing is trained."""
     threads: int = 1
     """CPU threads."""
-    python: str = ""
+    python: str = field(default="", metadata={"in_key": False})
     """engine = vllm: the interpreter with vLLM; default: $GROUPBENCH_VLLM_PYTHON, else this one."""
-    gpu_memory_utilization: float = 0.45
+    gpu_memory_utilization: float = field(default=0.45, metadata={"in_key": False})
     """engine = vllm: the share of the GPU that the server takes; training needs the rest."""
-    concurrency: int = 64
+    concurrency: int = field(default=64, metadata={"in_key": False})
     """engine = vllm: most requests in flight."""
 
     def __post_init__(self) -> None:
