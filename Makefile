@@ -4,7 +4,8 @@ BIN := .venv/bin
 EXTRAS := encoder,lora,surgery,llm,references,hub,evaluate
 STORE ?= .groupbench
 
-.PHONY: quickstart test test-llm lint bench bench-quick bench-calibration bench-throughput-full docs clean
+.PHONY: quickstart test test-llm lint bench bench-quick bench-calibration bench-throughput-full
+.PHONY: bench-llm bench-llm-client bench-llm_scoring docs clean
 
 ## The whole set-up, then the main job on the embedded calibration suite.
 quickstart: .venv/run.stamp
@@ -25,13 +26,22 @@ lint: .venv/lint.stamp .venv/test.stamp
 	$(BIN)/lint-imports
 
 ## Every table of benchmarks/, measured again: minutes, then hours of calibration.
-bench: bench-quick bench-calibration
+bench: bench-quick bench-llm bench-calibration
 
 ## What takes minutes. Leave the machine alone meanwhile.
 bench-quick: bench-startup bench-overhead bench-cached_run bench-distinct_fits bench-throughput
+bench-quick: bench-llm-client
 
 bench-calibration: .venv/run.stamp
 	$(BIN)/python benchmarks/calibration.py --model all-MiniLM-L6-v2 --worlds 1 2 3 4 5
+
+## Label scoring beside lm-evaluation-harness, which has an environment of its own, as vLLM has.
+bench-llm: bench-llm_scoring
+
+bench-llm_scoring: .venv/run.stamp .venv-vllm/stamp .venv-lm-eval/stamp
+	$(BIN)/python benchmarks/llm_scoring.py
+
+bench-llm-client: bench-llm_client
 
 ## Whole train splits, to compare quality: an hour or two.
 bench-throughput-full: .venv/run.stamp
@@ -63,10 +73,17 @@ bench-%: .venv/run.stamp
 		--requirement tests/vllm/requirements.txt
 	touch $@
 
+# Without its extra for transformers models, which asks for torch: a server computes.
+.venv-lm-eval/stamp: constraints.txt
+	$(PYTHON) -m venv .venv-lm-eval
+	.venv-lm-eval/bin/python -m pip install --quiet --constraint constraints.txt \
+		"lm_eval[api]" transformers
+	touch $@
+
 .venv/lint.stamp: .venv/run.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 		--editable ".[$(EXTRAS),test,lint]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-vllm .groupbench dist build
+	rm -rf .venv .venv-vllm .venv-lm-eval .groupbench dist build

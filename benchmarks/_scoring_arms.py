@@ -21,6 +21,7 @@ from _labelling import LABELS, given, request
 
 from groupbench.llm import Prompter
 from groupbench.llm.fitting import SCORES
+from groupbench.llm.loopback import LoopbackClient
 from groupbench.task import Split
 from groupbench_vllm import opening
 from groupbench_vllm.runner import VllmRunner
@@ -97,7 +98,7 @@ class Server:
 
     def _get(self, path: str, method: str = "GET") -> str:
         place = self.url.removesuffix("/v1") + path
-        asked = HttpRequest(
+        asked = HttpRequest(  # noqa: S310 - our own server
             place, method=method, headers={"Authorization": f"Bearer {self.api_key}"}
         )
         with urlopen(asked, timeout=_SECONDS) as reply:  # noqa: S310 - likewise
@@ -168,19 +169,18 @@ class Ours:
 def recorded() -> Iterator[list[bytes]]:
     """Give the bodies that runners ``vllm`` send meanwhile."""
     found: list[bytes] = []
-    before = opening.OpenAIClient
 
-    class Recording(before):  # type: ignore[misc, valid-type] # the class that is there
+    class Recording(LoopbackClient):
         async def post(self, path: str, body: Mapping[str, Json], timeout: float) -> Reply:
             found.append(json.dumps(body, separators=(",", ":")).encode())
-            reply: Reply = await super().post(path, body, timeout)
-            return reply
+            return await super().post(path, body, timeout)
 
-    opening.OpenAIClient = Recording  # type: ignore[misc, assignment] # for a moment
+    before = opening.client_of
+    opening.client_of = Recording
     try:
         yield found
     finally:
-        opening.OpenAIClient = before  # type: ignore[misc] # what it was
+        opening.client_of = before
 
 
 def bare(server: Server, bodies: Sequence[bytes], n: int, at_once: int) -> Took:

@@ -110,6 +110,26 @@ def test_pages_hold_every_benchmark_that_was_run(tmp_path: Path) -> None:
     assert page.index("## Distinct fits") < page.index("## Start-up")
 
 
+def test_the_client_is_measured_by_part_and_its_memory_by_size(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    small = ("--rounds", 1, "--examples", 27, "--queued", 10, 90)
+    document = written("llm_client", tmp_path, *small)
+    times, memory = document["tables"]
+    assert [row[0] for row in times["rows"]] == ["short", "long"]
+    assert times["columns"] == ["prompts", "build", "read", "store", "send", "all"]
+    for (rungs,) in document["samples"]["cpu_ms"].values():
+        assert 0 < rungs["built"] < rungs["sent"]
+    assert [row[0] for row in memory["rows"]] == ["10", "90"]
+    assert all(peak > 10_000_000 for peak in document["samples"]["peak_bytes"].values())
+
+
+def test_label_scoring_without_its_environments_says_how_to_make_them(tmp_path: Path) -> None:
+    process = ran("llm_scoring", tmp_path / "out", "--vllm-python", tmp_path / "no-python")
+    assert process.returncode == 2
+    assert f"there is no {tmp_path / 'no-python'}: make bench-llm makes it" in process.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_throughput_trains_every_arm_on_the_same_rows(tmp_path: Path) -> None:
     pytest.importorskip("torch")

@@ -94,8 +94,10 @@ class Experiment:
                 raise ExperimentError(f"{self.source}: caps.{name} = {rows} must be at least 2.")
         for name in ("max_usd", "max_hours", "fit_minutes", "fit_memory_gb"):
             limit = getattr(self.limits, name)
-            if limit is not None and limit < 0:
-                raise ExperimentError(f"{self.source}: limits.{name} = {limit} is below 0.")
+            if limit is not None and not limit >= 0:  # nan is not either
+                raise ExperimentError(
+                    f"{self.source}: limits.{name} = {limit} is below 0 or no number."
+                )
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -260,7 +260,8 @@ class Service(Protocol):
 
         Called in a thread. ``folder`` takes logs; it is removed when the run ends.
 
-        Afterwards people are shown its ``notes``, a sequence of sentences, if it has any.
+        Afterwards people are shown its ``notes``, a sequence of sentences, if it has any. One that
+        is billed for starting has ``max_usd``, set before to the dollars that the run has left.
 
         Raises:
             UnavailableError: what it needs is not here; the runner's row is skipped.

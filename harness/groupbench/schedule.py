@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from groupbench.errors import GroupbenchError, StoreError, UnavailableError
+from groupbench.errors import GroupbenchError, PolicyError, StoreError, UnavailableError
 from groupbench.execute import Ending
 from groupbench.fits import Fit
 from groupbench.jobs import commit, job_of, missing_probes, needs_of
+from groupbench.runner import Place
 from groupbench.services import Services, service_key
 from groupbench.task import Split
 
@@ -148,6 +149,9 @@ class Scheduler:
                     self.unavailable.add(order.key)
                 status = "skipped" if missing else "failed"
                 self.progress.finished(order.label, 0.0, status, str(problem))
+                if isinstance(problem, PolicyError):
+                    self._stop(str(problem))
+                    return self._start([*waiting, *queue[position + 1 :]], running, fits)
                 continue
             if address is None:
                 waiting.append(order)
@@ -188,9 +192,8 @@ class Scheduler:
             unit.held.close()
             queue.append(order)
             return
-        if end.ending is Ending.REFUSED and self.stopped is None:
-            self.stopped = end.message
-            self.progress.note(f"{end.message} Nothing more is started.")
+        if end.ending is Ending.REFUSED:
+            self._stop(end.message)
         again = self._retry(end, unit.job) if end.ending is not Ending.DONE else None
         if again is not None:
             self.progress.note(f"{order.label}: {end.message}; tried again")
@@ -258,8 +261,10 @@ class Scheduler:
         others = [needs_of(unit.order) for unit in running.values()]
         if needs.lane and any(other.lane == needs.lane for other in others):
             return None
+        if any(self._spend_the_same(order, unit.order) for unit in running.values()):
+            return None
         if self._services is None:
-            self._services = Services(self.progress)
+            self._services = Services(self.progress, self._usd_left)
         used = [*queue, *(unit.order for unit in running.values())]
         return self._services.address(
             order.runner,
@@ -268,6 +273,16 @@ class Scheduler:
             in_use={key for each in used if (key := service_key(each.runner)) is not None},
         )
 
+    def _spend_the_same(self, one: FitOrder, other: FitOrder) -> bool:
+        """Return whether both fits count on the dollars that are left, which are then spent twice.
+
+        So do fits that send text away, but for those that set dollars aside among themselves.
+        """
+        runners = one.runner, other.runner
+        if self.limits.max_usd is None or any(r.place() is Place.LOCAL for r in runners):
+            return False
+        return not all(getattr(runner, "claims_usd", False) for runner in runners)
+
     def _service_died(self, order: FitOrder) -> bool:
         return self._services is not None and self._services.died(order.runner)
 
@@ -275,6 +290,16 @@ class Scheduler:
         if self._session is None:
             self._session = self.executor.open(tuple(preload))
         return self._session
+
+    def _usd_left(self) -> float | None:
+        """Return the dollars that are neither spent nor forbidden; ``None`` without a limit."""
+        usd = self.limits.max_usd
+        return None if usd is None else max(0.0, usd - self.usd)
+
+    def _stop(self, reason: str) -> None:
+        if self.stopped is None:
+            self.stopped = reason
+            self.progress.note(f"{reason} Nothing more is started.")
 
     def _check_limits(self) -> None:
         if self.stopped is not None:

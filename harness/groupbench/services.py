@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groupbench.errors import GroupbenchError, UnavailableError
+from groupbench.errors import GroupbenchError, PolicyError, UnavailableError
 from groupbench.failure import describe_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from groupbench.report.progress import Progress
@@ -60,8 +60,9 @@ class Services:
     A service that holds GPUs is alone: it starts when no other does and no fit uses a GPU.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, usd_left: Callable[[], float | None]) -> None:
         self._progress = progress
+        self._usd_left = usd_left
         self._kept: dict[str, _Kept] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="service")
         self._folder: Path | None = None
@@ -81,6 +82,7 @@ class Services:
 
         Raises:
             UnavailableError: what it needs is not here.
+            PolicyError: to start it might cost more than the run may spend.
             ServiceError: it did not start, or died too often.
         """
         wanted = _service_of(runner)
@@ -97,7 +99,7 @@ class Services:
         if not kept.starting.done():
             return None
         failure = kept.starting.exception()
-        if isinstance(failure, UnavailableError):
+        if isinstance(failure, UnavailableError | PolicyError):
             raise failure
         if failure is not None:
             line, _ = describe_failure(failure)
@@ -147,6 +149,8 @@ class Services:
     def _start(self, service: Service) -> Future[Mapping[str, str]]:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="groupbench-services-"))
+        if hasattr(service, "max_usd"):
+            service.max_usd = self._usd_left()
         return self._pool.submit(service.start, self._folder)
 
     def _restart(self, kept: _Kept) -> None:

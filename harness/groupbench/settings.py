@@ -6,11 +6,14 @@ instance of a frozen dataclass, checked against its annotations.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
+import re
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from groupbench.canonical import to_json
 from groupbench.errors import SettingError
@@ -83,12 +86,13 @@ def configure(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
                 else f"Known: {', '.join(sorted(known)) or 'none'}."
             )
             raise SettingError(f"{where}: no setting named '{name}' (= {value!r}). {mend}")
+    for name, value in settings.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingError(f"{where}: {name} = {value} must be a finite number.")
     try:
         return msgspec.convert(dict(settings), type=cls, strict=True)
     except msgspec.ValidationError as problem:
-        raise SettingError(
-            f"{where}: {problem}.".replace(" - at `$.", " - in '").replace("`.", "'.")
-        ) from None
+        raise SettingError(f"{where}: {_explained(problem, cls, settings)}") from None
     except (ValueError, TypeError) as problem:
         raise SettingError(f"{where}: {problem}") from None
 
@@ -148,6 +152,31 @@ def describe(cls: type) -> list[Setting]:
     return described
 
 
+def _explained(problem: Exception, cls: type, settings: Mapping[str, Any]) -> str:
+    """Return what is wrong with which setting, and what it may be where that is a list of words."""
+    said, _, place = str(problem).partition(" - at `$.")
+    name = re.split(r"[.\[`]", place, maxsplit=1)[0]
+    if name not in settings:
+        return f"{problem}."
+    told = f"{said} - in '{name}' = {settings[name]!r}."
+    with contextlib.suppress(NameError, TypeError):  # names that only type checkers import
+        words = _words(get_type_hints(cls)[name])
+        near = get_close_matches(str(settings[name]), words, n=1)
+        if words and said.startswith("Invalid enum"):
+            told += f" Did you mean '{near[0]}'?" if near else ""
+            told += f" Known: {', '.join(filter(None, words))}."
+        elif said.startswith("Expected `array`"):
+            told += f" A list is written [{settings[name]}]."
+    return told
+
+
+def _words(hint: Any) -> list[str]:  # noqa: ANN401 - any annotation
+    """Return the words that a literal type allows, in its order; those of a union too."""
+    if get_origin(hint) is Literal:
+        return [str(word) for word in get_args(hint)]
+    return [word for part in get_args(hint) for word in _words(part)]
+
+
 def _split(rest: str, text: str) -> list[str]:
     parts, part, quote, depth = [], "", "", 0
     for character in rest:
@@ -173,6 +202,8 @@ def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML says
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        if text.startswith("[") and text.endswith("]"):  # of bare words, as labels hold them
+            return [_value(part.strip()) for part in _split(text[1:-1], text)]
         return text
 
 

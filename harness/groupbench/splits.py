@@ -84,7 +84,9 @@ def cap(examples: Sequence[Example], kind: Kind, n: int, *, seed: int) -> tuple[
     if len(examples) <= n:
         return tuple(examples)
     share = n / len(examples)
-    return divide(examples, kind, [share, 1 - share], seed=seed)[0]
+    kept = divide(examples, kind, [share, 1 - share], seed=seed)[0]
+    # Where each stratum has one example or few, the larger part takes them all.
+    return kept or tuple(examples[:n])
 
 
 def with_dev_divided(

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from groupbench.llm.client import Reply
+from groupbench.llm.loopback import LoopbackClient, is_for
 from groupbench.llm.server_api import is_loopback
-from groupbench_openai_client.loopback import LoopbackTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
-    from types import ModuleType, TracebackType
+    from types import TracebackType
 
     from groupbench.canonical import Json
 
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
+
+
+def client_of(base_url: str, api_key: str) -> LoopbackClient | OpenAIClient:
+    """Return the client for a server that speaks as OpenAI's does: the leanest that reaches it."""
+    if is_for(base_url):
+        return LoopbackClient(base_url, api_key)
+    return OpenAIClient(base_url, api_key)
 
 
 class OpenAIClient:
@@ -37,9 +42,7 @@ class OpenAIClient:
         if is_loopback(base_url):
             # HTTP_PROXY would hand what is said to our own server to another machine.
             make = getattr(openai, "DefaultAsyncHttpx2Client", openai.DefaultAsyncHttpxClient)
-            plain = urlsplit(base_url).scheme == "http"
-            transport = LoopbackTransport(_http_of(openai)) if plain else None
-            more["http_client"] = make(trust_env=False, transport=transport)
+            more["http_client"] = make(trust_env=False)
         with _without_openai_variables():
             self._sdk = openai.AsyncOpenAI(
                 base_url=base_url, api_key=api_key, max_retries=0, **more
@@ -94,11 +97,6 @@ async def replied(call: Awaitable[Any]) -> Reply:
 
 def _reply(status: int, headers: Mapping[str, str], text: str) -> Reply:
     return Reply(status, {name.lower(): value for name, value in headers.items()}, text)
-
-
-def _http_of(openai: ModuleType) -> ModuleType:
-    """Return the module of the SDK's clients, which were of httpx before its version 3."""
-    return import_module("httpx2" if hasattr(openai, "DefaultAsyncHttpx2Client") else "httpx")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from groupbench.llm.probe import Probed, probe
 from groupbench.llm.secrets import Redactor
 from groupbench.llm.vllm_server import VllmServer
-from groupbench_openai_client.client import OpenAIClient
+from groupbench_openai_client.client import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def probed(address: Mapping[str, str]) -> dict[str, str]:
     """
 
     async def run() -> Probed:
-        async with OpenAIClient(address["url"], address["api_key"]) as client:
+        async with client_of(address["url"], address["api_key"]) as client:
             return await probe(client, address["model"], redact=Redactor([address["api_key"]]))
 
     return {**address, FOUND: json.dumps(asyncio.run(run()).as_json())}

@@ -17,7 +17,7 @@ from groupbench.llm.watching import watch
 from groupbench.llm.weights import model_hash
 from groupbench_lora.adapter import weights_hash
 from groupbench_lora.canary import canary_prompts, prove, tolerance
-from groupbench_openai_client.client import OpenAIClient
+from groupbench_openai_client.client import client_of
 from groupbench_openai_client.probing import FOUND
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _asked(  # noqa: PLR0913 - one for each part it ties together
     )
     with open_served(
         request if price else replace(request, max_usd=None),  # nothing is billed
-        OpenAIClient(address["url"], address["api_key"]),
+        client_of(address["url"], address["api_key"]),
         name,
         answering,
         abilities,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from groupbench.canonical import canonical
 from groupbench.errors import GroupbenchError, SettingError, UnavailableError
 from groupbench.llm.ledger import Ledger
 from groupbench.llm.opening import LEDGER
@@ -15,6 +16,7 @@ from groupbench.llm.prices import Price
 from groupbench.llm.probe import CAPABILITIES, OF_MESSAGES, Probed, probe
 from groupbench.llm.secrets import Redactor, read_key
 from groupbench.llm.server_api import get
+from groupbench.llm.spending import Spending, output_bound
 from groupbench.llm.usage import Usage
 from groupbench_openai.runner import today
 from groupbench_openai_client.client import OpenAIClient
@@ -52,6 +54,8 @@ class Endpoint:
     """Ours: none."""
     notes: list[str] = field(default_factory=list, init=False)
     """What people should know: a model that is soon gone, a name that is an alias."""
+    max_usd: float | None = field(default=None, init=False)
+    """That the run has left; a probe is billed too."""
 
     def __post_init__(self) -> None:
         runner = self.runner
@@ -66,6 +70,7 @@ class Endpoint:
             UnavailableError: it does not answer, or the model was shut down.
             EndpointError: it refuses the API key, or does not serve the model.
             StoppedError: it cannot be probed.
+            SpendingCapError: to probe it might cost more than may be spent.
         """
         runner = self.runner
         api_key = read_key(runner.key_from) if runner.key_from else NO_KEY
@@ -85,9 +90,13 @@ class Endpoint:
         ledger = Ledger(folder / "spent.jsonl")
         can = runner.known_capabilities()
         if can is None:
-            found, usage = asyncio.run(self._probed(name, api_key))
-            usd = None if price is None else price.usd(usage)
-            ledger.add(usd or 0.0, "a probe")
+            left = None if self.max_usd is None else max(0.0, self.max_usd - ledger.usd())
+            spending = Spending(price, left, name)
+            try:
+                found, usage = asyncio.run(self._probed(name, api_key, spending))
+            finally:
+                usd = None if price is None else spending.usd + spending.unknown_usd
+                ledger.add(usd or 0.0, "a probe")
             can = found.capabilities
             facts["capabilities"] = found.as_json()
             facts["probe"] = {
@@ -163,9 +172,10 @@ class Endpoint:
         if (alias := runner.told_prices.alias_warning(name)) is not None:
             self.notes.append(alias)
 
-    async def _probed(self, name: str, api_key: str) -> tuple[Probed, Usage]:
+    async def _probed(self, name: str, api_key: str, spending: Spending) -> tuple[Probed, Usage]:
         async with OpenAIClient(self.runner.base_url, api_key) as client:
-            counting = _Counting(client, self.runner.dress, self.runner.reasoning_reserve())
+            reserve = self.runner.reasoning_reserve()
+            counting = _Counting(client, self.runner.dress, reserve, spending)
             found = await probe(
                 counting,
                 name,
@@ -179,32 +189,44 @@ _NAME_A_KEY = "Name the environment variable that holds one as key_variable=NAME
 
 
 class _Counting:
-    """A client that asks as the runner will, and counts what it is billed."""
+    """A client that asks as the runner will, counts what it is billed, and holds the limit."""
 
-    def __init__(self, client: Client, dress: Dress, reserve: int) -> None:
+    def __init__(self, client: Client, dress: Dress, reserve: int, spending: Spending) -> None:
         self.usage = Usage()
         self._client, self._dress, self._reserve = client, dress, reserve
+        self._spending = spending
 
     async def post(self, path: str, body: Mapping[str, Json], timeout: float) -> Reply:
-        """Return the reply to ``body``, which a chat request of ours would look like."""
+        """Return the reply to ``body``, which a chat request of ours would look like.
+
+        Raises:
+            SpendingCapError: it might cost more than is left.
+        """
         sent = dict(body)
         if path.endswith("/chat/completions"):
             sent = self._dress.undressed(sent)
             cap = sent.get("max_completion_tokens")
             if isinstance(cap, int):
                 sent["max_completion_tokens"] = cap + self._reserve
-        reply = await self._client.post(path, sent, timeout)
-        if reply.status == _OK:
-            self.usage += _usage(reply.text)
+        reservation = self._spending.reserve(len(canonical(sent)), output_bound(sent))
+        if reservation is None:
+            raise self._spending.cap_error()
+        usage: Usage | None = None  # of a reply that is lost nobody knows it
+        try:
+            reply = await self._client.post(path, sent, timeout)
+            usage = _usage(reply.text) if reply.status == _OK else Usage()
+        finally:
+            self._spending.settle(reservation, usage)
+        self.usage += usage or Usage()
         return reply
 
 
-def _usage(text: str) -> Usage:
+def _usage(text: str) -> Usage | None:
     try:
         found = json.loads(text)
     except ValueError:
-        return Usage()
-    return (Usage.of(found) if isinstance(found, dict) else None) or Usage()
+        return None
+    return Usage.of(found) if isinstance(found, dict) else None
 
 
 def _date(said: object) -> date | None:

@@ -52,8 +52,10 @@ def assumed(runner: OpenAIRunner) -> Abilities:
                 f" {runner.base_url} was probed; name one, as mode=text or mode=json."
             )
         can = frozenset().union(*NEEDS[Mode(runner.mode)][:1])
-    folder = runner.tokenizer_folder() if runner.tokenizer else None
-    if folder is not None:
+    if runner.tokenizer:
+        folder = runner.tokenizer_folder()
+        if folder is None:
+            raise SettingError(f"{runner.lacks_tokenizer()}.")
         form = form_of(load_tokenizer(folder), shots_as=runner.shots_as)
         return Abilities(form, runner.context(), can)
     return Abilities(MessagesForm(shots_as=runner.shots_as), runner.context(), can)

@@ -155,20 +155,26 @@ class OpenAIRunner(PromptedRunner):
             return missing
         if not self.model and not self.url:
             return "model is not set: name one, as openai:model=gpt-4.1-mini"
-        if self.key_from:
+        price = self.price()
+        # Another endpoint may serve a model for longer than OpenAI does.
+        gone = None if price is None or not self.at_openai else price.refusal(today())
+        if gone is None and self.key_from:
             try:
                 read_key(self.key_from)
             except SettingError as missing:
                 return str(missing).removesuffix(".")
-        price = self.price()
-        # Another endpoint may serve a model for longer than OpenAI does.
-        return None if price is None or not self.at_openai else price.refusal(today())
+        return gone
 
     def place(self) -> Place:
         """Return where text goes: to OpenAI, or to the URL that was named."""
         host = urlsplit(self.base_url).hostname or ""
         ours = any(host == one or host.endswith(f".{one}") for one in _HOSTS)
         return Place.EXTERNAL if ours else Place.ENDPOINT
+
+    @property
+    def claims_usd(self) -> bool:
+        """Whether fits set dollars aside before they spend them, and so may run side by side."""
+        return self.delivery == "batch"
 
     def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
         """Return what a fit needs.
@@ -265,8 +271,10 @@ class OpenAIRunner(PromptedRunner):
         for module in ("transformers", "jinja2"):
             if find_spec(module) is None:
                 return f"{module} is not installed: pip install 'groupbench[llm]'"
-        if self.tokenizer_folder() is not None:
-            return None
+        return None if self.tokenizer_folder() is not None else self.lacks_tokenizer()
+
+    def lacks_tokenizer(self) -> str:
+        """Return what is said where the tokenizer is not here."""
         return (
             f"tokenizer = '{self.tokenizer}' is not on this machine: name a folder that holds its"
             " tokenizer.json, or a hub id that hf download has fetched"
@@ -277,9 +285,14 @@ class OpenAIRunner(PromptedRunner):
         return {} if folder is None else {"tokenizer": files_hash(folder, TOKENIZER_FILES)}
 
     def _demand_url(self) -> None:
-        parts = urlsplit(self.url)
+        wrong = f"url = '{self.url}' is no URL such as http://host:8000/v1"
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+        except ValueError as problem:
+            raise ValueError(f"{wrong}: {problem}") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"url = '{self.url}' is no URL such as http://host:8000/v1")
+            raise ValueError(wrong)
         if parts.username or parts.password:
             raise ValueError("url must hold no password: name a variable with key_variable")
 

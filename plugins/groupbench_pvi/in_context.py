@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groupbench.errors import SettingError
+from groupbench.errors import GroupbenchError, SettingError
 from groupbench.llm.fitting import SCORES
+from groupbench.llm.modes import NEEDS, Mode
 from groupbench.llm.scores import log_softmax
 from groupbench.task import Kind
 
@@ -39,6 +40,19 @@ def demand_scores(runner: Runner, suite: Suite) -> None:
         raise SettingError(
             f"PVI is made of probabilities of labels, and runner {runner.name} gives none of"
             f" entities, which are written: leave out {', '.join(written)}."
+        )
+    abilities = getattr(runner, "abilities", None)
+    if abilities is None:
+        return
+    try:
+        can = abilities().capabilities
+    except GroupbenchError:
+        return  # known only once the server is asked
+    if not any(needed <= can for needed in NEEDS[Mode.SCORE]):
+        raise SettingError(
+            f"PVI is made of probabilities of labels, and runner {runner.name} cannot read those of"
+            f" model = '{getattr(runner, 'model', '')}'. Choose one that does: vllm, hf-lm or"
+            " encoder."
         )
 
 

@@ -18,7 +18,7 @@ from groupbench.llm.vllm_server import ASSUMED
 from groupbench.llm.watching import watch
 from groupbench.llm.weights import context_length, model_hash
 from groupbench_causal_lm.tokenizers import load_tokenizer
-from groupbench_openai_client.client import OpenAIClient
+from groupbench_openai_client.client import client_of
 from groupbench_openai_client.probing import FOUND
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def opened(runner: VllmRunner, request: FitRequest) -> Iterator[Model]:
     served, price = served_of(runner, address, folder), runner.price()
     with open_served(
         request if price else replace(request, max_usd=None),  # nothing is billed
-        OpenAIClient(address["url"], address["api_key"]),
+        client_of(address["url"], address["api_key"]),
         address["model"],
         served,
         abilities,

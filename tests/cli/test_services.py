@@ -118,6 +118,21 @@ def test_a_fit_that_would_pass_the_limit_of_dollars_stops_the_run(
     assert len(list((tmp_path / ".groupbench" / "fits").rglob("result.json"))) == 2
 
 
+def test_fits_of_two_providers_do_not_spend_the_same_dollars(desk: Desk, tmp_path: Path) -> None:
+    experiment = tmp_path / "experiment.toml"
+    experiment.write_text("[limits]\nmax_usd = 2.5\n")
+    served = f"served:diary={desk.diary},seconds=0.3,price=1.0,number="
+    done = desk.site.groupbench(
+        *("run", experiment, "--tasks-dir", desk.tasks, "--runner", f"{served}1"),
+        *("--runner", f"{served}2", "--task", "alpha", "--task", "beta", "--quiet"),
+        *("--executor", "local:workers=4"),
+    )
+    assert done.returncode == 6, done.stderr
+    fits = sorted((began, ended) for _, began, ended in desk.events("fit"))
+    assert len(fits) == 2
+    assert fits[0][1] <= fits[1][0]
+
+
 def test_a_runner_that_does_not_train_predicts_only_what_is_asked_for(desk: Desk) -> None:
     def splits() -> set[str]:
         files = (desk.site.folder / ".groupbench" / "fits").rglob("*.parquet")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from groupbench.cards.card import load_card
 from groupbench.cards.divide import divided
 from groupbench.errors import CardError, DataError
+from groupbench.splits import cap
 from groupbench.task import Example, Kind, Split
 
 if TYPE_CHECKING:
@@ -94,6 +95,13 @@ def test_copies_go_together_whatever_their_case_and_punctuation() -> None:
     examples += [Example(f"other-{i}", f"text {i}", 0) for i in range(60)]
     splits = divided(examples, Kind.SINGLE, SHARES, "here")
     assert sum(any(e.id.startswith("row") for e in part) for part in splits.values()) == 1
+
+
+@pytest.mark.parametrize("n", [4, 30])
+def test_a_cap_keeps_some_of_a_task_with_more_labels_than_rows(n: int) -> None:
+    examples = [Example(id=f"e{i}", input=f"words {i}", gold=i % 130) for i in range(130)]
+    kept = cap(examples, Kind.SINGLE, n, seed=0)
+    assert 0 < len(kept) <= n
 
 
 def test_a_card_can_have_one_file_or_lack_one_split(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("[limits]\nmax_hour = 1", ["'max_hour'", "'max_hours'"]),
         ("[limits]\nmax_hours = 'x'", ["[limits]", "max_hours"]),
         ("[limits]\nmax_hours = -1", ["max_hours", "below 0"]),
+        ("[limits]\nmax_usd = nan", ["max_usd", "nan"]),
         ("[caps]\ntrain = 1", ["caps.train", "at least 2"]),
         ("[[allow]]\ntask = 'a'", ["[[allow]]", "reason"]),
     ],

@@ -21,7 +21,8 @@ from groupbench.llm.secrets import Redactor, read_key
 from groupbench_openai_client.client import OpenAIClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from groupbench.llm.client import Client, Reply
     from groupbench.llm.replies import Result
@@ -83,15 +84,23 @@ class Recorder:
 
 
 def ask(
-    url: str, requests: Iterable[Request], *, recorder: list[Recorder] | None = None, **parts: Any
+    url: str,
+    requests: Iterable[Request],
+    *,
+    recorder: list[Recorder] | None = None,
+    make: Callable[[str, str], AbstractAsyncContextManager[Client]] = OpenAIClient,
+    **parts: Any,
 ) -> tuple[dict[Any, Result], Requester]:
-    """Ask everything through the openai SDK; return the results by tag, and what asked."""
+    """Ask everything through a client, the openai SDK's unless another is given.
+
+    Return the results by tag, and what asked.
+    """
     got: dict[Any, Result] = {}
     rng = random.Random(1)  # noqa: S311 - seeded jitter
     settings = {"patience": QUICK, "rng": rng, "redact": Redactor([KEY]), **parts}
 
     async def run() -> Requester:
-        async with OpenAIClient(url, KEY) as client:
+        async with make(url, KEY) as client:
             recording = Recorder(client)
             if recorder is not None:
                 recorder.append(recording)

@@ -62,7 +62,7 @@ def run(
     else:
         print_document(report.leaderboard, as_json=False)
     if report.stopped is not None:
-        click.echo(f"Stopped: {report.stopped}. Run again to go on.", err=True)
+        click.echo(f"Stopped: {report.stopped.rstrip('.')}. Run again to go on.", err=True)
     if context.find_root().params.get("debug"):
         for where, trace in report.details.items():
             click.echo(f"--- {where}\n{trace}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from groupbench.llm.weights import OpenModel
 from groupbench.model_files import MissingModelError
@@ -63,5 +64,8 @@ def demand_model(model: str) -> None:
                 f"{missing} It is gated: accept its licence at"
                 f" https://huggingface.co/{preset.hub} and log in with hf auth login first."
             ) from None
+        near = get_close_matches(source.name, PRESETS, n=1, cutoff=0.7)
+        if near and not source.is_folder and "/" not in source.name:
+            raise MissingModelError(f"{missing} Did you mean '{near[0]}'?") from None
         if offline_because() or source.is_folder or not model.strip():
             raise

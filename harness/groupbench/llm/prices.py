@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,7 @@ def _price(model: str, table: object, known: Price | None, where: str) -> Price:
             _check_number(value, at)
         elif name == "long_above":
             _check_type(value, int, "a number of tokens", at)
+            _check_number(value, at)
         elif name == "shutdown":
             _check_type(value, date, "a date such as 2027-01-14", at)
         elif name == "successor":
@@ -246,5 +247,6 @@ def _check_number(value: object, where: str) -> None:
 
 
 def _check_type(value: object, kind: type, what: str, where: str) -> None:
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+    # A datetime is a date, and cannot be compared with one.
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool | datetime)):
         raise SettingError(f"{where} = {value!r}: expected {what}.")

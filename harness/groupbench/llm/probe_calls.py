@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from groupbench.llm.errors import Action, StoppedError, refused, sort_error
+from groupbench.llm.errors import Action, SpendingCapError, StoppedError, refused, sort_error
 from groupbench.llm.replies import check_model
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Calls:
             try:
                 async with asyncio.timeout(seconds):
                     reply = await self._client.post(path, body, seconds)
+            except SpendingCapError:
+                raise
             except Exception as failure:  # noqa: BLE001 - a client may raise anything
                 verdict = sort_error(failure)
             else:

@@ -115,6 +115,7 @@ class Requester:
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._pace.most):
                 workers.create_task(self._work(source, got))
+                await asyncio.sleep(0)  # so that it is sent before the next request is made
         if self._failure is not None:
             raise self._failure
         return self.totals

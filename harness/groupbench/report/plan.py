@@ -74,6 +74,10 @@ def _sums(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what all would cost, and whether the limit allows it."""
     usd, worst, limit = document["usd"], document["usd_worst"], document["max_usd"]
     if usd is None:
+        billed = [row for row in document["estimates"] if row["available"] and row["usd"] is None]
+        if any(row["problem"] is not None and row["place"] != "local" for row in billed):
+            yield "What all of it costs is not known: see above."
+            return
         yield (
             "What all of it costs is not known: give the missing prices in a file of --prices"
             + (", without which max_usd cannot be held." if limit is not None else ".")

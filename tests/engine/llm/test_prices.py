@@ -134,6 +134,11 @@ def test_a_users_file_lies_over_the_prices_that_come_along(tmp_path: Path) -> No
         ("[models.ours]\ninputs = 1\noutput = 2\n", "no field 'inputs'. Did you mean 'input'?"),
         ("[models.ours]\ninput=1\noutput=1\naliases='x'\n", "aliases = 'x': expected a list"),
         ("[models.ours]\ninput=1\noutput=1\nshutdown='soon'\n", "shutdown = 'soon': expected a da"),
+        (
+            "[models.ours]\ninput=1\noutput=1\nshutdown=2027-01-14T00:00:00Z\n",
+            "expected a date such as 2027-01-14",
+        ),
+        ("[models.ours]\ninput=1\noutput=1\nlong_above=-1\n", "long_above = -1: expected a number"),
         ("[models]\nours = 3\n", 'models."ours" = 3: expected a table'),
         ("models = 3\n", "models = 3: expected a table"),
         ("model = 3\n", "no field 'model'. Did you mean 'models'?"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.request import urlopen
 
 from groupbench.errors import GroupbenchError, PolicyError
-from groupbench.runner import FitResult, Resources
+from groupbench.runner import FitResult, Place, Resources
 from groupbench_fixture.runner import CountingRunner
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class ServedRunner(CountingRunner):
     """Tells services apart."""
     price: float = 0.0
     """Of a fit, in dollars."""
+
+    def place(self) -> Place:
+        return Place.EXTERNAL if self.price else Place.LOCAL
 
     def service(self) -> Service:
         return AnsweringService(self)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from groupbench.errors import SettingError
-from groupbench.settings import configure, label
+from groupbench.settings import Spec, configure, label
 from groupbench_lora.runner import LoraRunner
 
 
@@ -29,7 +29,10 @@ from groupbench_lora.runner import LoraRunner
         ({"epochs": 0}, "epochs = 0 must be at least 1"),
         ({"lr": 0.0}, "lr = 0.0 must be above 0"),
         ({"dropout": 1.0}, "dropout = 1.0 must be below 1"),
+        ({"lr": float("nan")}, "lr = nan must be a finite number"),
         ({"engine": "tgi"}, "Invalid enum value 'tgi'"),
+        ({"engine": "vlm"}, "Did you mean 'vllm'? Known: transformers, vllm."),
+        ({"target_modules": "q_proj"}, "'target_modules' = 'q_proj'. A list is written [q_proj]"),
         ({"rank": 8}, "no setting named 'rank'"),
     ],
 )
@@ -49,6 +52,8 @@ def test_rank_stabilised_adapters_and_json_behind_a_server_are_fine() -> None:
         where="runner lora",
     )
     assert made.target_modules == ("q",)
+    told = Spec.parse(label(made))
+    assert configure(LoraRunner, told.settings, where="runner lora") == made
 
 
 def test_it_trains_and_shares_with_every_seed_its_own() -> None:

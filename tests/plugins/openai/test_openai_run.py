@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -427,24 +427,36 @@ def test_dollars_that_cannot_be_counted_cannot_be_limited(desk: Desk) -> None:
     assert "max_usd = 1.0 cannot be held: the price of tiny-1 is not known" in entry(done)["reason"]
 
 
+def test_a_probe_is_billed_and_is_not_sent_where_nothing_may_be_spent(desk: Desk) -> None:
+    with FaultServer(models=LIVES) as server:
+        done = desk.run(desk.experiment(server, "[limits]\nmax_usd = 0"))
+        assert done.returncode == 6
+        assert not server.seen
+    assert entry(done)["status"] == "refused"
+    assert "stored. Run again to go on." in done.stderr
+
+
 def test_a_run_stops_before_it_passes_its_dollars_and_goes_on_with_more(desk: Desk) -> None:
+    n_all = 30  # with fewer the worst case of the probe would be more than all of them cost
+    crowd = replace(desk, tasks=write_tasks(desk.root / "crowd", list(desk.names), n=n_all))
+
     def limited(usd: float) -> Any:
-        return desk.run(
+        return crowd.run(
             desk.experiment(server, f"[limits]\nmax_usd = {usd}", concurrency=1, mode="text")
         )
 
     with FaultServer(models=LIVES) as server:
-        done = limited(0.0016)
+        done = limited(0.0035)
         assert done.returncode == 6
         billed = server.billed(said=True)
         n = len(asked(server))
-        assert 0 < n < 2 * N
+        assert 0 < n < 2 * n_all
         usd = billed["prompt_tokens"] * 2.5e-6 + billed["completion_tokens"] * 10e-6
-        assert usd < 0.0016
+        assert usd < 0.0035
         assert "Raise max_usd and run again" in done.stderr
         more = limited(1.0)
         assert more.returncode == 0, more.stderr
-        assert len(asked(server)) == 2 * N
+        assert len(asked(server)) == 2 * n_all
 
 
 def test_faults_that_pass_change_no_prediction_and_lost_replies_are_unknown_spend(
@@ -469,6 +481,7 @@ def test_faults_that_pass_change_no_prediction_and_lost_replies_are_unknown_spen
     ("settings", "words"),
     [
         ("model=gpt-4o,url=there", "is no URL such as http://host:8000/v1"),
+        ("model=gpt-4o,url=http://h:99999/v1", "is no URL such as http://host:8000/v1: Port out"),
         ('model=x,url="http://me:secret@h/v1"', "name a variable with key_variable"),
         ("model=gpt-4o,served_as=x", "give url too"),
         ("model=gpt-4o,concurrency=0", "concurrency = 0 must be at least 1"),
@@ -511,6 +524,28 @@ def test_a_mode_that_a_model_cannot_do_is_said(desk: Desk) -> None:
         done = desk.run("--runner", spec(server, mode="score"))
     assert done.returncode == 3
     assert "mode = 'score' needs" in entry(done)["reason"]
+
+
+def test_pvi_of_a_model_without_label_probabilities_is_refused_before_anything_is_sent(
+    desk: Desk,
+) -> None:
+    done = desk.site.groupbench(
+        *("pvi", "--tasks-dir", desk.tasks, "--task", "alpha", "--store", desk.root / "store"),
+        *("--runner", "openai:model=gpt-6-luna,key_variable=THE_KEY"),
+        THE_KEY=KEY,
+    )
+    assert done.returncode == 2
+    assert "cannot read those of model = 'gpt-6-luna'" in done.stderr
+    assert "Choose one that does: vllm, hf-lm or encoder" in done.stderr
+
+
+def test_a_tokenizer_that_is_not_here_is_said_and_not_left_out_of_what_is_shown(
+    desk: Desk,
+) -> None:
+    runner = "openai:model=x,url=http://h:1/v1,mode=text,tokenizer=/absent"
+    done = desk.site.groupbench("prompt", "alpha", "--tasks-dir", desk.tasks, "--runner", runner)
+    assert done.returncode == 2
+    assert "tokenizer = '/absent' is not on this machine" in done.stderr
 
 
 def test_prompts_of_a_preset_are_shown_without_key_or_endpoint(desk: Desk) -> None:

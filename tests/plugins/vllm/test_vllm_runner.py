@@ -71,9 +71,13 @@ def test_a_run_starts_one_server_asks_it_and_stops_it(
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path != notes]
     assert not [path for path in written if key.encode() in path.read_bytes()]
 
-    again = run(site, tasks, spec, **told)
+    again = run(site, tasks, spec, PYTHONPROFILEIMPORTTIME="1", **told)
     assert again.returncode == 0
     assert len(notes.read_text().splitlines()) == 1, "a cached run starts no server"
+    lines = [line for line in again.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert "groupbench_vllm" in imported
+    assert not imported & {"torch", "transformers", "tokenizers", "openai", "vllm"}
 
 
 def tokens_as_text(llama: Path, line: str) -> str:
