@@ -82,7 +82,9 @@ class Row:
 
     @property
     def n_models(self) -> float | None:
-        """Models that serve the suite; the mean over draws."""
+        """Models that serve the suite; the mean over draws. One that is only asked is one."""
+        if self.entry.grouping is None and any(cell.calls is not None for cell in self.finished):
+            return 1.0
         counts = [len(grouping) for grouping in self.entry.groupings]
         counts = counts or [len(set(cell.fits.values())) for cell in self.finished]
         return sum(counts) / len(counts) if counts else None
