@@ -175,12 +175,12 @@ def recorded() -> Iterator[list[bytes]]:
             found.append(json.dumps(body, separators=(",", ":")).encode())
             return await super().post(path, body, timeout)
 
-    before = opening.client_of
-    opening.client_of = Recording
+    before = vars(opening)["client_of"]
+    vars(opening)["client_of"] = Recording
     try:
         yield found
     finally:
-        opening.client_of = before
+        vars(opening)["client_of"] = before
 
 
 def bare(server: Server, bodies: Sequence[bytes], n: int, at_once: int) -> Took:

@@ -128,7 +128,7 @@ def report(
         )
     )
     what = "; ".join(f"*{part}*: {said}" for part, said in PARTS.items())
-    rounds = len(next(iter(found.values())))
+    n_rounds = len(next(iter(found.values())))
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg()[:2])
     return Report(
         name="llm_client",
@@ -138,7 +138,7 @@ def report(
             "examples to scores; a server in another process answers at once. Short prompts have "
             "37 tokens, long ones 866, of which their 16 shots are shared. A part is the "
             f"difference of two runs, one of which does it: {what}. Median and quartiles of "
-            f"{rounds} rounds."
+            f"{n_rounds} rounds."
         ),
         machine=machine,
         tables=(

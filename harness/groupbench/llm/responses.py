@@ -116,7 +116,7 @@ def response_key(served: Served, path: str, body: Mapping[str, Json], sample: in
     return hashlib.sha256(_canonical(parts)).hexdigest()
 
 
-def _canonical(parts: Mapping[str, Json]) -> bytes:
+def _canonical(parts: Mapping[str, object]) -> bytes:
     """Return `groupbench.canonical.canonical` of a request, in C where it is plain JSON.
 
     Prompts are thousands of numbers, and each would be looked at by itself.
