@@ -233,7 +233,7 @@ def test_a_wrong_column_is_named_with_the_nearest(tmp_path: Path) -> None:
         ({"id": "../d"}, "[source] id = '../d' leaves the card's folder"),
         ({"id": "/etc"}, "[source] id = '/etc' leaves the card's folder"),
         ({"id": "./d", "trust_remote_code": True}, "no setting named 'trust_remote_code'"),
-        ({"revision": OLD}, "missing required field `id'"),
+        ({"revision": OLD}, "missing required field `id`"),
     ],
 )
 def test_a_wrong_setting_is_said_when_the_card_is_read(
