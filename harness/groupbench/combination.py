@@ -99,10 +99,6 @@ class Combination:
             warnings=tuple(warnings),
         )
 
-    def _parameters(self, of_fits: Sequence[int]) -> int:
-        """Return those of all models: what is not trained is one model, whatever it is asked."""
-        return sum(of_fits) if self.bench.runner.trains else max(of_fits, default=0)
-
     def _cell(self, seed: int, draw: int, serving: Mapping[str, FitOrder]) -> Cell:
         orders = {order.key: order for order in serving.values()}
         fits = {key: self.bench.scheduler.stored(order) for key, order in orders.items()}
@@ -140,7 +136,7 @@ class Combination:
             },
             training=training,
             predict_seconds=sum(fit.costs.predict_seconds for fit in there.values()),
-            n_parameters=self._parameters([fit.costs.n_parameters for fit in there.values()]),
+            n_parameters=sum(fit.costs.n_parameters for fit in there.values()),
             calls=total([fit.costs.calls for fit in there.values()]),
             left_out=left_out,
             warnings=tuple(

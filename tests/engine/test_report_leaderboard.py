@@ -88,7 +88,7 @@ example: 2 tasks, 7 entries
 1  1     pvi:test=tost,margin=0.25  encoder  .906 ±.051  +10.4       1  3 min
 2  2     single                     encoder  .802 ±.035   base       2   38 s
 3  3     all                        encoder  .683 ±.071  -11.8       1   38 s
-4  4     -                          llm      .532 ±.047      -       2   12 s
+4  4     -                          llm      .532 ±.047      -       1   12 s
 -  -     tag                        encoder      failed      -       -      -
 -  -     -                          vllm        skipped      -       -      -
 
@@ -150,7 +150,7 @@ example: 2 tasks, 7 entries
 1  1     pvi:test=tost,margin=0.25  encoder  .906 ±.051  +10.4       1     22M     6   2 min   38 s        .910     .902
 2  2     single                     encoder  .802 ±.035   base       2     22M     6       -   38 s        .800     .803
 3  3     all                        encoder  .683 ±.071  -11.8       1     22M     6       -   38 s        .958    .408▼
-4  4     -                          llm      .532 ±.047      -       2     22M     2       -   12 s        .545     .520
+4  4     -                          llm      .532 ±.047      -       1     11M     2       -   12 s        .545     .520
 -  -     tag                        encoder      failed      -       -       -     -       -      -           -        -
 -  -     -                          vllm        skipped      -       -       -     -       -      -           -        -
 

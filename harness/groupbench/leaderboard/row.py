@@ -81,9 +81,15 @@ class Row:
         return tuple(each.cell for each in self.cells if each.status is Status.OK)
 
     @property
+    def _only_asked(self) -> bool:
+        """Whether one model was asked about all tasks, and none was trained."""
+        calls = [cell.calls for cell in self.finished]
+        return self.entry.grouping is None and any(each is not None for each in calls)
+
+    @property
     def n_models(self) -> float | None:
         """Models that serve the suite; the mean over draws. One that is only asked is one."""
-        if self.entry.grouping is None and any(cell.calls is not None for cell in self.finished):
+        if self._only_asked:
             return 1.0
         counts = [len(grouping) for grouping in self.entry.groupings]
         counts = counts or [len(set(cell.fits.values())) for cell in self.finished]
@@ -92,7 +98,11 @@ class Row:
     @property
     def n_parameters(self) -> float | None:
         """Over all models of a cell; the mean over cells."""
-        counts = [cell.n_parameters for cell in self.finished]
+        # Each fit counted what it asked, and all asked the same.
+        counts = [
+            cell.n_parameters / (len(set(cell.fits.values())) if self._only_asked else 1)
+            for cell in self.finished
+        ]
         return sum(counts) / len(counts) if counts else None
 
     @property
