@@ -35,7 +35,7 @@ class Telling:
             yield Reason.PROMPT_TOO_LONG if self.refuses else (reads,)
 
     def generate(self, prompts: Iterable[Prompt]) -> Iterator[Any]:
-        raise NotImplementedError
+        raise AssertionError(f"a canary reads labels and asks for no text: {prompts}")
 
     def use(self) -> ModelUse:
         return ModelUse()
