@@ -89,7 +89,7 @@ class HeldBackError(GroupbenchError):
 class UnavailableError(GroupbenchError):
     """What a runner needs is not here, which is nobody's failure: its row is skipped.
 
-    Raised by `groupbench.runner.Service.start`. What `Runner.availability` can tell without asking
+    Raised by `groupbench.service.Service.start`. What `Runner.availability` can tell without asking
     anybody, it tells.
     """
 

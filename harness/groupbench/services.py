@@ -1,6 +1,6 @@
 """Services: what several fits of a run talk to, such as an inference server.
 
-A runner that needs one has the method ``service()`` (`groupbench.runner.Served`). The scheduler
+A runner that needs one has the method ``service()`` (`groupbench.service.Served`). The scheduler
 starts it when the first fit that the store lacks needs it, so that a cached run starts none, tells
 each fit its address, starts it again if it dies, and stops it when the run ends.
 """
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from groupbench.report.progress import Progress
-    from groupbench.runner import Runner, Service
+    from groupbench.runner import Runner
+    from groupbench.service import Service
 
 RESTARTS = 2
 """A service that died is started so many times more; then its fits fail."""

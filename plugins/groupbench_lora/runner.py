@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group
     from groupbench.llm.model import Model
     from groupbench.llm.weights import OpenModel
-    from groupbench.runner import FitRequest, FitResult, Service
+    from groupbench.runner import FitRequest, FitResult
+    from groupbench.service import Service
     from groupbench.suite import Suite
 
 UNKNOWN_BYTES = 2_000_000_000

@@ -45,7 +45,7 @@ class EndpointError(GroupbenchError):
 
 @dataclass(eq=False)
 class Endpoint:
-    """A `groupbench.runner.Service` that somebody else runs. It keeps no API key."""
+    """A `groupbench.service.Service` that somebody else runs. It keeps no API key."""
 
     runner: OpenAIRunner
     key: str = field(init=False)

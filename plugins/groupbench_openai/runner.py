@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.prices import Price
-    from groupbench.runner import FitRequest, Service
+    from groupbench.runner import FitRequest
+    from groupbench.service import Service
     from groupbench.suite import Suite
     from groupbench_openai.presets import Preset
 

@@ -20,7 +20,7 @@ NO_KEY = "none"
 
 @dataclass(eq=False)
 class AttachedServer:
-    """A `groupbench.runner.Service` that somebody else runs."""
+    """A `groupbench.service.Service` that somebody else runs."""
 
     url: str
     names: tuple[str, ...]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.weights import OpenModel
-    from groupbench.runner import FitRequest, Service
+    from groupbench.runner import FitRequest
+    from groupbench.service import Service
     from groupbench.suite import Suite
 
 NEEDED = ("openai", "transformers", "jinja2")

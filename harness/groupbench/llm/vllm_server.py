@@ -125,7 +125,7 @@ def _metadata(version: str, folder: Path) -> Path:
 
 @dataclass(eq=False)
 class VllmServer:
-    """A vLLM server that lives with the run; a `groupbench.runner.Service`."""
+    """A vLLM server that lives with the run; a `groupbench.service.Service`."""
 
     settings: VllmSettings
     python: str = ""

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from groupbench.predictions import Output
-    from groupbench.runner import FitRequest, FitResult, Runner, Service
+    from groupbench.runner import FitRequest, FitResult, Runner
+    from groupbench.service import Service
 
 _ODD = ("naïve café", "日本語 テキスト", "😀 👩‍👩‍👧", "e\u0301 \u200b zero width", "a" * 3000, "!?")
 """Texts that tokenizers stumble over."""

@@ -18,7 +18,8 @@ from groupbench_fixture.runner import CountingRunner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from groupbench.runner import FitRequest, Service
+    from groupbench.runner import FitRequest
+    from groupbench.service import Service
 
 SERVER = """
 import http.server, os, sys
