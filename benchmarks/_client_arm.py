@@ -40,9 +40,9 @@ from groupbench.llm import (
     ServedModel,
     form_of,
 )
-from groupbench.llm.loopback import LoopbackClient
 from groupbench.llm.responses import ResponseStore, response_key
 from groupbench.task import Split
+from groupbench_openai_client.loopback import LoopbackClient
 from groupbench_vllm.runner import VllmRunner
 
 if TYPE_CHECKING:

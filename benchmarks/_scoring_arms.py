@@ -21,8 +21,8 @@ from _labelling import LABELS, given, request
 
 from groupbench.llm import Prompter
 from groupbench.llm.fitting import SCORES
-from groupbench.llm.loopback import LoopbackClient
 from groupbench.task import Split
+from groupbench_openai_client.loopback import LoopbackClient
 from groupbench_vllm import opening
 from groupbench_vllm.runner import VllmRunner
 

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from groupbench.llm.client import Reply
-from groupbench.llm.loopback import LoopbackClient, is_for
 from groupbench.llm.server_api import is_loopback
+from groupbench_openai_client.loopback import LoopbackClient, is_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
