@@ -44,6 +44,7 @@ class EncoderRunner:
         "groupbench_encoder.training",
     )
     deciding_modules: ClassVar[tuple[str, ...]] = (
+        "groupbench.apportion",
         "groupbench.canonical",
         "groupbench.information",
     )

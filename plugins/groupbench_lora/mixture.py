@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from groupbench.apportion import apportion
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -78,17 +80,3 @@ class Mixture:
 
     def _rng(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([number & 0xFFFFFFFF for number in (self.seed, *numbers)])
-
-
-def apportion(weights: list[float], total: int) -> list[int]:
-    """Return whole numbers that sum to ``total``, in proportion to ``weights``: largest remainder.
-
-    >>> apportion([0.5, 0.25, 0.25], 5)
-    [3, 1, 1]
-    """
-    exact = [weight * total / sum(weights) for weight in weights]
-    counts = [int(share) for share in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
-    for index in by_remainder[: total - sum(counts)]:
-        counts[index] += 1
-    return counts

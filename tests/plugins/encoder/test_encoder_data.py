@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from groupbench.apportion import apportion
 from groupbench.errors import DataError
 from groupbench.task import Example, Kind, Materialised, Task
 from groupbench_encoder import tiny
-from groupbench_encoder.batches import BatchPlan, Rule, Sampling, apportion, by_length
+from groupbench_encoder.batches import BatchPlan, Rule, Sampling, by_length
 from groupbench_encoder.encode import Limits, encode, windows
 from groupbench_encoder.subwords import Subwords
 
