@@ -65,8 +65,9 @@ class RunnerEstimate:
 
     @property
     def billed(self) -> bool:
-        """Whether somebody sends a bill: it counts in the sums of a run."""
-        return self.available and self.runner.place() is not Place.LOCAL
+        """Whether somebody bills requests: it counts in the sums of a run."""
+        by_the_hour = self.total.usd_per_hour is not None
+        return self.available and self.runner.place() is not Place.LOCAL and not by_the_hour
 
     def to_json(self) -> dict[str, Json]:
         """Return the row of a plan; ``null`` where something is not known."""

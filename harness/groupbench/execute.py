@@ -67,6 +67,8 @@ class Job:
     """The address of the runner's service."""
     max_usd: float | None = None
     """What the fit may spend."""
+    claimed_usd: float = 0.0
+    """See `FitRequest`."""
     splits: tuple[Split, ...] = PREDICTED
     """What it predicts."""
 
@@ -178,6 +180,7 @@ def _request(job: Job, folder: Path) -> FitRequest:
         batch_divisor=job.batch_divisor,
         service=job.service,
         max_usd=job.max_usd,
+        claimed_usd=job.claimed_usd,
     )
 
 

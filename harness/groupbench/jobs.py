@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from groupbench.execute import Job, Work
@@ -11,20 +10,11 @@ from groupbench.suite import Suite
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from groupbench.allowance import Allowance
     from groupbench.execute import JobEnd
     from groupbench.keys import FitOrder
     from groupbench.runner import Probe, Resources
     from groupbench.store import Draft, Store
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When to stop, and what one fit may take. ``None``: no limit."""
-
-    max_hours: float | None = None
-    max_usd: float | None = None
-    fit_minutes: float | None = None
-    fit_memory_gb: float | None = None
 
 
 def needs_of(order: FitOrder) -> Resources:
@@ -42,19 +32,16 @@ def missing_probes(store: Store, order: FitOrder) -> tuple[Probe, ...]:
     )
 
 
-def job_of(
-    store: Store, order: FitOrder, service: Mapping[str, str], limits: Limits, spent_usd: float
-) -> Job:
+def job_of(store: Store, order: FitOrder, service: Mapping[str, str], allowance: Allowance) -> Job:
     """Return the job of an order: to fit, or only to measure where weights were kept.
 
     Args:
         store: what is there already.
         order: the fit.
         service: the address of what it talks to.
-        limits: of the run.
-        spent_usd: by the run so far.
+        allowance: of the run.
     """
-    minutes, memory, usd = limits.fit_minutes, limits.fit_memory_gb, limits.max_usd
+    minutes, memory = allowance.limits.fit_minutes, allowance.limits.fit_memory_gb
     common: dict[str, Any] = {
         "key": order.key,
         "label": order.label,
@@ -64,7 +51,8 @@ def job_of(
         "resources": needs_of(order),
         "service": service,
         "splits": order.splits,
-        "max_usd": max(0.0, usd - spent_usd) if usd is not None else None,
+        "max_usd": allowance.usd_left,
+        "claimed_usd": allowance.claimed_usd,
         "max_seconds": minutes * 60 if minutes is not None else None,
         "max_memory_bytes": int(memory * (1 << 30)) if memory is not None else None,
     }

@@ -85,6 +85,9 @@ class FitRequest:
     """The address of the runner's service, as its `Service.start` returned it."""
     max_usd: float | None = None
     """What this fit may spend. Before it passes that it raises `PolicyError`."""
+    claimed_usd: float = 0.0
+    """What fits of this run spent that had claimed it in the run's ledger, which holds it too:
+    ``max_usd`` is less by that already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,16 @@ class Costs:
     n_parameters: int = 0
     """Of the model that serves, heads included."""
     usd: float = 0.0
-    """Paid at most: what limits hold against."""
+    """Paid at most, the hours of a machine included."""
+    machine_usd: float = 0.0
+    """Of ``usd``: the hours of a machine that is paid whether it is asked or not."""
     calls: Calls | None = None
     """What asking a model took, of runners that ask one."""
+
+    @property
+    def billed_usd(self) -> float:
+        """Dollars that left with requests: what ``max_usd`` holds against."""
+        return self.usd - self.machine_usd
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Costs:
@@ -276,6 +286,18 @@ class Priced(Protocol):
 
     def priced(self, prices: Prices) -> Self:
         """Return this runner with ``prices``, which go along to its fits' processes."""
+        ...
+
+
+class Keeping(Protocol):
+    """A runner whose fits write to more than their results, such as a store of answers."""
+
+    def demand_writable(self) -> None:
+        """Make sure of it, before the first of its fits is computed.
+
+        Raises:
+            StoreError: that cannot be written; nothing is computed.
+        """
         ...
 
 

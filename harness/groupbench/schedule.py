@@ -15,7 +15,6 @@ from groupbench.errors import GroupbenchError, PolicyError, StoreError, Unavaila
 from groupbench.execute import Ending
 from groupbench.fits import Fit
 from groupbench.jobs import commit, job_of, missing_probes, needs_of
-from groupbench.runner import Place
 from groupbench.services import Services, service_key
 from groupbench.task import Split
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from groupbench.allowance import Allowance
     from groupbench.execute import Executor, Job, JobEnd, Session
-    from groupbench.jobs import Limits
     from groupbench.keys import FitOrder
     from groupbench.report.progress import Progress
     from groupbench.store import Draft, Store
@@ -49,7 +48,7 @@ class Scheduler:
 
     store: Store
     executor: Executor
-    limits: Limits
+    allowance: Allowance
     progress: Progress
     failures: dict[str, str] = field(default_factory=dict)
     """Why a fit failed, by key; it is not tried again in this run."""
@@ -60,13 +59,10 @@ class Scheduler:
     stopped: str | None = None
     """Why nothing more is started: a limit was reached."""
     n_computed: int = 0
-    usd: float = 0.0
-    """Spent by the fits that this run computed."""
     _session: Session | None = None
     _services: Services | None = None
     _seconds_per_row: dict[str, float] = field(default_factory=dict)
     """Of the last fit of each runner."""
-    _started: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +93,7 @@ class Scheduler:
         """Return fits by key, computing what the store lacks; failures are in ``failures``.
 
         Raises:
-            StoreError: a result could not be written.
+            StoreError: a result could not be written, or what a runner writes besides.
         """
         fits: dict[str, Fit] = {}
         pending: dict[str, FitOrder] = {}
@@ -111,6 +107,9 @@ class Scheduler:
         self.progress.planned(len(pending), len(fits))
         if not pending:
             return fits
+        for runner in {id(order.runner): order.runner for order in pending.values()}.values():
+            if (demand := getattr(runner, "demand_writable", None)) is not None:
+                demand()
         # Long fits first: what is left for the end should be short. Ties keep the asked order.
         queue = sorted(pending.values(), key=lambda o: -self._expected(o))
         running: dict[str, _Running] = {}
@@ -169,7 +168,7 @@ class Scheduler:
                 self.progress.cached(order.label)
                 continue
             draft = held.enter_context(self.store.draft("fits", order.key))
-            job = job_of(self.store, order, address, self.limits, self.usd)
+            job = job_of(self.store, order, address, self.allowance)
             self.progress.started(order.label)
             running[order.key] = _Running(order, draft, held, job)
             session.submit(job, draft.folder)
@@ -222,7 +221,7 @@ class Scheduler:
         if record is None:
             raise StoreError(f"{self.store.root}: fit {order.key} vanished after it was written.")
         fits[order.key] = fit = Fit(order, record, self.store)
-        self.usd += fit.costs.usd
+        self.allowance.spend(order, fit.costs.billed_usd)
         self._seconds_per_row[order.identity.label] = end.seconds / max(_n_rows(order), 1)
         self.progress.finished(order.label, end.seconds, "ok")
 
@@ -261,10 +260,10 @@ class Scheduler:
         others = [needs_of(unit.order) for unit in running.values()]
         if needs.lane and any(other.lane == needs.lane for other in others):
             return None
-        if any(self._spend_the_same(order, unit.order) for unit in running.values()):
+        if any(self.allowance.contend(order, unit.order) for unit in running.values()):
             return None
         if self._services is None:
-            self._services = Services(self.progress, self._usd_left)
+            self._services = Services(self.progress, self.allowance)
         used = [*queue, *(unit.order for unit in running.values())]
         return self._services.address(
             order.runner,
@@ -272,16 +271,6 @@ class Scheduler:
             gpus_busy=any(other.gpus for other in others),
             in_use={key for each in used if (key := service_key(each.runner)) is not None},
         )
-
-    def _spend_the_same(self, one: FitOrder, other: FitOrder) -> bool:
-        """Return whether both fits count on the dollars that are left, which are then spent twice.
-
-        So do fits that send text away, but for those that set dollars aside among themselves.
-        """
-        runners = one.runner, other.runner
-        if self.limits.max_usd is None or any(r.place() is Place.LOCAL for r in runners):
-            return False
-        return not all(getattr(runner, "claims_usd", False) for runner in runners)
 
     def _service_died(self, order: FitOrder) -> bool:
         return self._services is not None and self._services.died(order.runner)
@@ -291,26 +280,15 @@ class Scheduler:
             self._session = self.executor.open(tuple(preload))
         return self._session
 
-    def _usd_left(self) -> float | None:
-        """Return the dollars that are neither spent nor forbidden; ``None`` without a limit."""
-        usd = self.limits.max_usd
-        return None if usd is None else max(0.0, usd - self.usd)
-
     def _stop(self, reason: str) -> None:
         if self.stopped is None:
             self.stopped = reason
             self.progress.note(f"{reason} Nothing more is started.")
 
     def _check_limits(self) -> None:
-        if self.stopped is not None:
-            return
-        hours, usd = self.limits.max_hours, self.limits.max_usd
-        if hours is not None and time.monotonic() - self._started >= hours * 3600:
-            self.stopped = f"max_hours = {hours} was reached"
-        elif usd is not None and self.usd > 0 and self.usd >= usd:
-            self.stopped = f"max_usd = {usd} was reached"
-        if self.stopped is not None:
-            self.progress.note(f"{self.stopped}: nothing more is started")
+        if self.stopped is None and (reached := self.allowance.exhausted()) is not None:
+            self.stopped = reached
+            self.progress.note(f"{reached}: nothing more is started")
 
 
 def _merged(one: FitOrder, other: FitOrder) -> FitOrder:

@@ -23,7 +23,8 @@ class Service(Protocol):
         Called in a thread. ``folder`` takes logs; it is removed when the run ends.
 
         Afterwards people are shown its ``notes``, a sequence of sentences, if it has any. One that
-        is billed for starting has ``max_usd``, set before to the dollars that the run has left.
+        is billed for starting has ``max_usd``, set before to the dollars that the run has left; one
+        that reads the run's ledger has ``claimed_usd`` as well, as `FitRequest` has it.
 
         Raises:
             UnavailableError: what it needs is not here; the runner's row is skipped.

@@ -18,9 +18,10 @@ from groupbench.errors import GroupbenchError, PolicyError, UnavailableError
 from groupbench.failure import describe_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
+    from groupbench.allowance import Allowance
     from groupbench.report.progress import Progress
     from groupbench.runner import Runner
     from groupbench.service import Service
@@ -61,9 +62,8 @@ class Services:
     A service that holds GPUs is alone: it starts when no other does and no fit uses a GPU.
     """
 
-    def __init__(self, progress: Progress, usd_left: Callable[[], float | None]) -> None:
-        self._progress = progress
-        self._usd_left = usd_left
+    def __init__(self, progress: Progress, allowance: Allowance) -> None:
+        self._progress, self._allowance = progress, allowance
         self._kept: dict[str, _Kept] = {}
         self._pool = ThreadPoolExecutor(thread_name_prefix="service")
         self._folder: Path | None = None
@@ -151,7 +151,9 @@ class Services:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="groupbench-services-"))
         if hasattr(service, "max_usd"):
-            service.max_usd = self._usd_left()
+            service.max_usd = self._allowance.usd_left
+            if hasattr(service, "claimed_usd"):
+                service.claimed_usd = self._allowance.claimed_usd
         return self._pool.submit(service.start, self._folder)
 
     def _restart(self, kept: _Kept) -> None:

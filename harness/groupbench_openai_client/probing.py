@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from groupbench.llm.findings import finding_of, keep_finding
 from groupbench.llm.probe import Probed, probe
 from groupbench.llm.secrets import Redactor
 from groupbench.llm.vllm_server import VllmServer
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 FOUND = "probed"
 """Of an address: the finding, as JSON."""
 
+_KEPT = ("model", "version", "max_model_len", "root", FOUND)
 
-def probed(address: Mapping[str, str]) -> dict[str, str]:
+
+def probed(address: Mapping[str, str], key: str) -> dict[str, str]:
     """Return an address together with what its server was found to do.
+
+    Args:
+        address: of the server.
+        key: of the service, under which `last_probed` finds it.
 
     Raises:
         StoppedError: the server does not answer, or refuses the key.
@@ -30,7 +37,17 @@ def probed(address: Mapping[str, str]) -> dict[str, str]:
         async with client_of(address["url"], address["api_key"]) as client:
             return await probe(client, address["model"], redact=Redactor([address["api_key"]]))
 
-    return {**address, FOUND: json.dumps(asyncio.run(run()).as_json())}
+    found = {**address, FOUND: json.dumps(asyncio.run(run()).as_json())}
+    keep_finding(key, {name: found[name] for name in _KEPT})
+    return found
+
+
+def last_probed(key: str) -> dict[str, str] | None:
+    """Return what a service said and was found to do when it last ran; ``None``: it never did.
+
+    It is an address without URL and API key.
+    """
+    return finding_of(key, _KEPT)
 
 
 class ProbedServer(VllmServer):
@@ -45,7 +62,7 @@ class ProbedServer(VllmServer):
         """
         address = super().start(folder)
         try:
-            return probed(address)
+            return probed(address, self.key)
         except BaseException:
             self.stop()
             raise

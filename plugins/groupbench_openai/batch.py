@@ -7,7 +7,8 @@ was ended, however, waits for its batches when it is run again.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from groupbench.llm.errors import Action, StoppedError, refused
@@ -90,7 +91,11 @@ class BatchRequester:
             elif self.store.get(key) is None:
                 pending[key] = _Open(request)
         asked = dict(pending)
-        await self._resume(pending)
+        before = self._spent
+        try:
+            await self._resume(pending)
+        finally:
+            self.release(before - self._spent)  # it was claimed by an earlier run, and not by this
         while pending:
             await self._round(pending)
         for key, request in everything:
@@ -119,7 +124,7 @@ class BatchRequester:
             if note.batch_id:
                 batch = await self.api.look(note.batch_id)
             else:
-                batch = await self.api.find(note.name)
+                batch = await self.api.find(note.name, note.file_id, note.written)
             if batch is None:
                 self.notes.forget(note)  # it was never made
                 continue
@@ -138,13 +143,17 @@ class BatchRequester:
             one.reservation = reservation
             chosen[key] = one
         claimed = self._claim(chosen)
-        spent = self.spending.usd + self.spending.unknown_usd
+        before = self._spent
         try:
             await self._send_all(chosen, pending)
         finally:
             # What is still reserved was sent, and will be billed.
-            spent = self.spending.usd + self.spending.unknown_usd - spent
+            spent = self._spent - before
             self.release(claimed - spent - self.spending.reserved_usd)
+
+    @property
+    def _spent(self) -> float:
+        return self.spending.usd + self.spending.unknown_usd
 
     def _claim(self, chosen: dict[str, _Open]) -> float:
         """Set dollars aside for as many of the chosen as there are dollars for; return them."""
@@ -172,10 +181,10 @@ class BatchRequester:
         note = BatchNote(self.url, tuple(sorted(lines)))
         file_id = await self.api.upload(note.name, b"".join(lines.values()))
         # Before it is sent: killed in between, the next run asks the endpoint whether it was.
-        note = BatchNote(self.url, note.keys, file_id)
+        note = replace(note, file_id=file_id, written=time.time())
         self.notes.write(note)
-        batch = await self.api.create(file_id, endpoint, note.name)
-        note = BatchNote(self.url, note.keys, file_id, batch.id)
+        batch = await self.api.create(file_id, endpoint, note.name, note.written)
+        note = replace(note, batch_id=batch.id)
         self.notes.write(note)
         for key in lines:
             chosen[key].n_sent += 1

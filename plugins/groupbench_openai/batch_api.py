@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,6 +26,9 @@ NAMED = "groupbench"
 _OK, _NOT_FOUND = 200, 404
 _SECONDS = 600.0
 _SHOWN = 100
+"""Of a page."""
+_CLOCKS = 3600.0
+"""Seconds that an endpoint's clock may be behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,14 @@ class BatchApi:
         said = await self._json(lambda: self._client.upload(f"{name}.jsonl", lines, _SECONDS))
         return str(said["id"])
 
-    async def create(self, file_id: str, endpoint: str, name: str) -> Batch:
+    async def create(self, file_id: str, endpoint: str, name: str, since: float) -> Batch:
         """Return a new batch. After a lost reply it is looked for before it is made again.
+
+        Args:
+            file_id: of the requests.
+            endpoint: that all of them are for.
+            name: by which it is found again.
+            since: when it was begun to be made, in seconds since 1970.
 
         Raises:
             StoppedError: the endpoint does not take it.
@@ -98,21 +108,34 @@ class BatchApi:
                 if verdict.action is not Action.RETRY:
                     raise refused(self._provider, verdict)
             await asyncio.sleep(verdict.wait_seconds or self._patience.backoff(attempt, self._rng))
-            if (made := await self.find(name)) is not None:
+            if (made := await self.find(name, file_id, since)) is not None:
                 return made
         raise StoppedError(f"{self._provider} takes no batch ({verdict.reason}). Run again later.")
 
-    async def find(self, name: str) -> Batch | None:
-        """Return the batch of that name; ``None`` if the endpoint knows none.
+    async def find(self, name: str, file_id: str, since: float) -> Batch | None:
+        """Return the batch of that name and file; ``None`` if the endpoint knows none.
+
+        The endpoint lists the newest first, page by page, and is asked for no more of them once
+        all of a page are older than what is looked for.
 
         Raises:
             StoppedError: the endpoint does not say.
         """
-        said = await self._json(lambda: self._client.get(f"/batches?limit={_SHOWN}", _SECONDS))
-        for one in said.get("data") or ():
-            if (one.get("metadata") or {}).get(NAMED) == name:
-                return Batch.of(one)
-        return None
+        path, seen = f"/batches?limit={_SHOWN}", {""}
+        after = ""
+        while True:
+            more = f"&after={quote(after, safe='')}" if after else ""
+            said = await self._json(partial(self._client.get, path + more, _SECONDS))
+            page = [one for one in said.get("data") or () if isinstance(one, dict)]
+            for one in page:
+                # What is sent again, in another file, has the same name.
+                named = (one.get("metadata") or {}).get(NAMED) == name
+                if named and one.get("input_file_id", file_id) == file_id:
+                    return Batch.of(one)
+            after = str(page[-1].get("id") or "") if page else ""
+            if not said.get("has_more") or after in seen or _older(page, since):
+                return None
+            seen.add(after)
 
     async def look(self, batch_id: str) -> Batch | None:
         """Return a batch as it is now; ``None`` if it is gone.
@@ -174,3 +197,9 @@ class BatchApi:
         if not isinstance(said, dict):
             raise StoppedError(f"{self._provider}: a 200 of its Batch API is no JSON object.")
         return said
+
+
+def _older(page: list[dict[str, Any]], since: float) -> bool:
+    """Return whether all batches of a page were made before; where that is not told, not."""
+    made = [one.get("created_at") for one in page]
+    return all(isinstance(at, int | float) and at < since - _CLOCKS for at in made)

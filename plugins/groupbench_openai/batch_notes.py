@@ -26,6 +26,8 @@ class BatchNote:
     file_id: str = ""
     batch_id: str = ""
     """Empty: whether it was sent is not known. The endpoint is asked, by `name`."""
+    written: float = 0.0
+    """When, in seconds since 1970; a batch is never older than its note. 0: not known."""
 
     @property
     def name(self) -> str:

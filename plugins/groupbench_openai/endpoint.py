@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import canonical
 from groupbench.errors import GroupbenchError, SettingError, UnavailableError
+from groupbench.llm.findings import finding_of, keep_finding
 from groupbench.llm.ledger import Ledger
 from groupbench.llm.opening import LEDGER
 from groupbench.llm.prices import Price
@@ -34,7 +35,10 @@ NO_KEY = "none"
 """What is sent where no key is wanted: the SDK would look for one of its own."""
 
 FOUND, NAME, LIMIT, FACTS = "probed", "model", "limit", "facts"
+ROOT, LENGTH = "root", "max_model_len"
 """Of an address."""
+
+_KEPT = (NAME, FOUND, LIMIT, ROOT, LENGTH)
 
 _OK, _REFUSED = 200, 401
 
@@ -56,6 +60,8 @@ class Endpoint:
     """What people should know: a model that is soon gone, a name that is an alias."""
     max_usd: float | None = field(default=None, init=False)
     """That the run has left; a probe is billed too."""
+    claimed_usd: float = field(default=0.0, init=False)
+    """Of what the run spent: those dollars that the ledger has too."""
 
     def __post_init__(self) -> None:
         runner = self.runner
@@ -77,7 +83,7 @@ class Endpoint:
         listed = self._listed(api_key)
         name = self._named(listed)
         said = (listed or {}).get(name, {})
-        price = runner.price()
+        price = runner.live_price()
         announced = _date(said.get("shutdown_date"))
         self._demand_served(name, price, announced)
         self._note(name, price, announced)
@@ -90,8 +96,7 @@ class Endpoint:
         ledger = Ledger(folder / "spent.jsonl")
         can = runner.known_capabilities()
         if can is None:
-            left = None if self.max_usd is None else max(0.0, self.max_usd - ledger.usd())
-            spending = Spending(price, left, name)
+            spending = Spending(price, ledger.left(self.max_usd, self.claimed_usd), name)
             try:
                 found, usage = asyncio.run(self._probed(name, api_key, spending))
             finally:
@@ -106,15 +111,19 @@ class Endpoint:
                 "usd": usd,
             }
         length = said.get("max_model_len")
-        return {
+        told = {
             NAME: name,
             FOUND: json.dumps(sorted(can)),
             LIMIT: str(runner.context(length if isinstance(length, int) else None)),
-            FACTS: json.dumps(facts),
-            LEDGER: str(ledger.path),
-            "root": str(said.get("root") or ""),
-            "max_model_len": str(length or ""),
+            ROOT: str(said.get("root") or ""),
+            LENGTH: str(length or ""),
         }
+        keep_finding(self._found_as, told)
+        return {**told, FACTS: json.dumps(facts), LEDGER: str(ledger.path)}
+
+    def last_found(self) -> dict[str, str] | None:
+        """Return what it was found to be when it was last used; ``None``: it never was."""
+        return finding_of(self._found_as, _KEPT)
 
     def alive(self) -> bool:
         """Return that it runs: what fails there is said by its replies."""
@@ -122,6 +131,11 @@ class Endpoint:
 
     def stop(self) -> None:
         """Leave it alone."""
+
+    @property
+    def _found_as(self) -> str:
+        # With a tokenizer it is probed for more.
+        return f"{self.key}{', by tokens' if self.runner.tokenizer else ''}"
 
     def _listed(self, api_key: str) -> dict[str, dict[str, Any]] | None:
         """Return what ``/models`` lists, by name; ``None`` where there is no such list."""

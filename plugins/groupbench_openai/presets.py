@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 _LONG = 128_000
 _LONGER = 1_047_576
@@ -47,6 +48,18 @@ SNAPSHOTS = {preset.snapshot: preset for preset in (*PRESETS.values(), *_OTHERS)
 
 CAPABILITIES = frozenset({"chat", "usage", "seed", "model_404"})
 """What all of OpenAI's models can do, named as the probe does."""
+
+
+def near_preset(model: str) -> str | None:
+    """Return the short name or snapshot that a model's name, which is none, was meant to be.
+
+    >>> near_preset("gpt-4.1-mni")
+    'gpt-4.1-mini'
+    >>> near_preset("llama") is None
+    True
+    """
+    near = get_close_matches(model, [*PRESETS, *SNAPSHOTS], n=1, cutoff=0.7)
+    return near[0] if near else None
 
 
 def preset_of(model: str) -> Preset | None:

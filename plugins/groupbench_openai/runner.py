@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from groupbench.errors import SettingError
 from groupbench.llm.prices import Prices
 from groupbench.llm.prompted import DECIDING, PromptedRunner
-from groupbench.llm.secrets import read_key
+from groupbench.llm.secrets import demand_variable, read_key
 from groupbench.llm.weights import TOKENIZER_FILES, OpenModel
 from groupbench.model_files import files_hash, hub_snapshot
 from groupbench.runner import Place, Resources
@@ -20,14 +21,16 @@ from groupbench_openai.dress import Dress
 from groupbench_openai.presets import CAPABILITIES, preset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import date
 
     from groupbench.canonical import Json
     from groupbench.grouping import Group
+    from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.prices import Price
+    from groupbench.llm.prompt import Prompt
     from groupbench.runner import FitRequest
     from groupbench.service import Service
     from groupbench.suite import Suite
@@ -57,7 +60,11 @@ class OpenAIRunner(PromptedRunner):
         "groupbench_openai.opening",
         "openai.resources.chat",
     )
-    deciding_modules: ClassVar[tuple[str, ...]] = (*DECIDING, "groupbench.llm.served")
+    deciding_modules: ClassVar[tuple[str, ...]] = (
+        *DECIDING,
+        "groupbench.llm.prompt_requests",
+        "groupbench.llm.served",
+    )
 
     model: str = field(default="", metadata={"in_label": True})
     """A preset, or the name of any snapshot; empty: the only model that url serves."""
@@ -82,6 +89,7 @@ class OpenAIRunner(PromptedRunner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        demand_variable("key_variable", self.key_variable)
         if self.concurrency < 1:
             raise ValueError(f"concurrency = {self.concurrency} must be at least 1")
         if self.reasoning_tokens is not None and self.reasoning_tokens < 0:
@@ -202,9 +210,13 @@ class OpenAIRunner(PromptedRunner):
 
     def price(self) -> Price | None:
         """Return what the model costs; ``None`` where that is not known, which is not 0."""
-        prices = self.told_prices
-        price = prices.get(self.sent_name) or prices.get(self.model)
+        price = self.live_price()
         return price.batched() if price is not None and self.delivery == "batch" else price
+
+    def live_price(self) -> Price | None:
+        """Return what requests cost that are asked one by one, as a probe's always are."""
+        prices = self.told_prices
+        return prices.get(self.sent_name) or prices.get(self.model)
 
     def unpriced(self) -> str | None:
         """Return why dollars cannot be counted, with the mend; ``None`` if they can."""
@@ -247,6 +259,20 @@ class OpenAIRunner(PromptedRunner):
         from groupbench_openai.opening import assumed
 
         return assumed(self)
+
+    def n_answered(self, prompts: Sequence[Prompt]) -> int:
+        """Return how many of these prompts the response store answers.
+
+        0 for an endpoint that was never used from here: keys hold what it says of itself.
+        """
+        stored = self._stored
+        return 0 if stored is None else stored.count(prompts)
+
+    @cached_property
+    def _stored(self) -> StoredAnswers | None:
+        from groupbench_openai.opening import stored_answers
+
+        return stored_answers(self)
 
     def service(self) -> Service:
         """Return the endpoint, which is looked at once for all fits."""

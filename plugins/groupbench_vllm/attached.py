@@ -50,7 +50,7 @@ class AttachedServer:
         except OSError as problem:
             raise UnavailableError(f"url = '{self.url}': no server answers ({problem}).") from None
         address = {"url": self.url, "api_key": api_key}
-        return probed({**address, **facts_of(self.url, self._named(listed), api_key)})
+        return probed({**address, **facts_of(self.url, self._named(listed), api_key)}, self.key)
 
     def alive(self) -> bool:
         """Return that it runs: what fails there is said by its replies."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from groupbench.errors import SettingError
+from groupbench.llm.answered import StoredAnswers
 from groupbench.llm.chat import MessagesForm
 from groupbench.llm.forms import form_of
 from groupbench.llm.model import Abilities
@@ -19,7 +21,7 @@ from groupbench.llm.watching import watch
 from groupbench.llm.weights import context_length, model_hash
 from groupbench_causal_lm.tokenizers import load_tokenizer
 from groupbench_openai_client.client import client_of
-from groupbench_openai_client.probing import FOUND
+from groupbench_openai_client.probing import FOUND, last_probed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,11 +34,36 @@ if TYPE_CHECKING:
     from groupbench_vllm.runner import VllmRunner
 
 
-def assumed(runner: VllmRunner, folder: Path) -> Abilities:
-    """Return what decides the prompts where no server runs."""
+def assumed(runner: VllmRunner) -> Abilities:
+    """Return what decides the prompts where no server runs: as the last one was, or one of today.
+
+    Raises:
+        MissingModelError: the tokenizer is not on this machine.
+    """
+    if (address := _last(runner)) is not None:
+        return _abilities(runner, address, runner.found_folder(), ask=False)
+    folder = runner.source.find()
     form = form_of(load_tokenizer(folder), template=runner.template, shots_as=runner.shots_as)
     limit = min(context_length(folder), runner.max_model_len or context_length(folder))
     return Abilities(form, limit, ASSUMED)
+
+
+def stored_answers(runner: VllmRunner) -> StoredAnswers | None:
+    """Return what is answered already; ``None`` where its keys are known only to who asks."""
+    address = _last(runner)
+    if address is None:
+        return None
+    served = served_of(runner, address, runner.found_folder())
+    return StoredAnswers(address["model"], served, runner.abilities())
+
+
+def _last(runner: VllmRunner) -> dict[str, str] | None:
+    try:
+        if not runner.url:
+            runner.source.find()  # to look is no reason to download it
+        return last_probed(runner.service().key)
+    except SettingError:
+        return None  # there is no vLLM, or no model
 
 
 @contextmanager
@@ -49,7 +76,7 @@ def opened(runner: VllmRunner, request: FitRequest) -> Iterator[Model]:
     address = request.service
     found = json.loads(address[FOUND])
     folder = runner.found_folder()
-    abilities = _abilities(runner, address, frozenset(found["can"]), folder)
+    abilities = _abilities(runner, address, folder)
     facts: dict[str, Json] = {
         "engine": "vllm",
         "version": address["version"],
@@ -91,8 +118,9 @@ def served_of(runner: VllmRunner, address: Mapping[str, str], folder: Path | Non
 
 
 def _abilities(
-    runner: VllmRunner, address: Mapping[str, str], can: frozenset[str], folder: Path | None
+    runner: VllmRunner, address: Mapping[str, str], folder: Path | None, *, ask: bool = True
 ) -> Abilities:
+    can = frozenset(json.loads(address[FOUND])["can"])
     limits = [int(text) for text in (address["max_model_len"],) if text]
     if folder is not None:
         limits.append(context_length(folder))
@@ -102,7 +130,8 @@ def _abilities(
         # It renders what we say, so that neither boundaries nor lengths are exact.
         return Abilities(MessagesForm(shots_as=runner.shots_as), limit, can - {"token_prompts"})
     tokenizer = load_tokenizer(folder)
-    demand_equal_tokens(tokenizer, address)
+    if ask:
+        demand_equal_tokens(tokenizer, address)
     form: Form = form_of(tokenizer, template=runner.template, shots_as=runner.shots_as)
     # What takes token ids writes text after them, be there a chat template or not.
     return Abilities(form, limit, can | {"chat"})

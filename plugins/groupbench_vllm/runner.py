@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from groupbench.errors import SettingError
 from groupbench.llm.presets import demand_model, source_of
 from groupbench.llm.prompted import DECIDING, PromptedRunner
+from groupbench.llm.secrets import demand_variable, read_key
 from groupbench.llm.vllm_installation import Installation, n_gpus
 from groupbench.llm.vllm_server import VllmSettings
 from groupbench.llm.weights import model_hash
@@ -17,19 +19,21 @@ from groupbench.model_files import MissingModelError
 from groupbench.runner import Place, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from groupbench.canonical import Json
     from groupbench.grouping import Group
+    from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.model import Abilities, Model
+    from groupbench.llm.prompt import Prompt
     from groupbench.llm.weights import OpenModel
     from groupbench.runner import FitRequest
     from groupbench.service import Service
     from groupbench.suite import Suite
 
-NEEDED = ("openai", "transformers", "jinja2")
+NEEDED = ("aiohttp", "openai", "transformers", "jinja2")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class VllmRunner(PromptedRunner):
     summary: ClassVar[str] = "Llama 2, Llama 3 and others, prompted behind a vLLM server"
     deciding_modules: ClassVar[tuple[str, ...]] = (
         *DECIDING,
+        "groupbench.llm.prompt_requests",
         "groupbench.llm.served",
         "groupbench.llm.vllm_server",
     )
@@ -75,6 +80,7 @@ class VllmRunner(PromptedRunner):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} = {value} must be at least 1")
+        demand_variable("key_variable", self.key_variable)
         share = self.gpu_memory_utilization
         if share is not None and not 0 < share <= 1:
             raise ValueError(f"gpu_memory_utilization = {share} must be above 0 and at most 1")
@@ -99,9 +105,11 @@ class VllmRunner(PromptedRunner):
         for module in NEEDED:
             if find_spec(module) is None:
                 return f"{module} is not installed: pip install 'groupbench[llm]'"
-        if self.url:
-            return None
         try:
+            if self.url:
+                if self.key_variable:
+                    read_key(self.key_variable)
+                return None
             vllm = Installation.of(self.python)
             demand_model(self.model)
         except SettingError as missing:
@@ -164,14 +172,28 @@ class VllmRunner(PromptedRunner):
         }
 
     def abilities(self) -> Abilities:
-        """Return what decides the prompts, as if the server were a vLLM of today.
+        """Return what decides the prompts: as the server last was, else as a vLLM of today is.
 
         Raises:
             MissingModelError: the model's tokenizer is not on this machine.
         """
         from groupbench_vllm.opening import assumed
 
-        return assumed(self, self.source.find())
+        return assumed(self)
+
+    def n_answered(self, prompts: Sequence[Prompt]) -> int:
+        """Return how many of these prompts the response store answers.
+
+        0 for a server that was never used from here: keys hold what it says of itself.
+        """
+        stored = self._stored
+        return 0 if stored is None else stored.count(prompts)
+
+    @cached_property
+    def _stored(self) -> StoredAnswers | None:
+        from groupbench_vllm.opening import stored_answers
+
+        return stored_answers(self)
 
     def open(self, request: FitRequest) -> AbstractContextManager[Model]:
         """Return the model behind the service of the request."""

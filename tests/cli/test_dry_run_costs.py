@@ -248,6 +248,25 @@ def test_what_runs_here_costs_the_hours_of_the_machine_if_they_are_priced(desk: 
     assert free["calls"]["usd"] is None
 
 
+@pytest.mark.parametrize("at", ["local", "endpoint"])
+def test_hours_of_a_machine_are_shown_and_no_limit_holds_against_them(desk: Desk, at: str) -> None:
+    hours = desk.prices("[models.own]\nusd_per_hour = 3.6e6\n")
+    spec = f"provider:at={at},model=own"
+    limited = ("--prices", hours, "--max-usd", "0.000001")
+    document = desk.plan(*limited, spec=spec)
+    assert document["estimates"][0]["usd_per_hour"] == 3.6e6
+    text = " ".join(desk.run("--dry-run", *limited, spec=spec).stdout.split())
+    assert "3,600,000.00 USD an hour, which max_usd does not count." in text
+    assert document["usd"] == 0.0
+    assert "is below" not in text
+    done = desk.run(*limited, "--json", spec=spec)
+    assert done.returncode == 0, done.stderr
+    (entry,) = json.loads(done.stdout)["entries"]
+    assert entry["status"] == "ok"
+    assert entry["calls"]["usd"] == pytest.approx(entry["cost_usd"], rel=1e-6)
+    assert entry["cost_usd"] > 0.000001
+
+
 def test_a_runner_that_cannot_run_here_is_estimated_too(desk: Desk) -> None:
     document = desk.plan(spec="provider:absent=true")
     (row,) = document["estimates"]

@@ -6,9 +6,11 @@ import http.server
 import json
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 from fault_server import Seen, completion_of, usage_of
 
@@ -29,6 +31,10 @@ class BatchServer:
     """It knows no files and no batches."""
     lose_created: bool = False
     """The reply to the next batch is lost; the batch is there."""
+    crowd: int = 0
+    """After each batch so many of others are made; they are never answered."""
+    lists: list[dict[str, str]] = field(default_factory=list)
+    """What was asked of each page of the list of batches."""
     files: dict[str, str] = field(default_factory=dict)
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +56,8 @@ class BatchServer:
                 self._send(*serving.post(self.path, self.headers.get("content-type", ""), raw))
 
             def do_GET(self) -> None:
-                self._send(*serving.get(self.path.partition("?")[0]))
+                path, _, asked = self.path.partition("?")
+                self._send(*serving.get(path, {k: v[0] for k, v in parse_qs(asked).items()}))
 
             def _send(self, status: int, reply: Any) -> None:
                 if status == 0:
@@ -91,18 +98,44 @@ class BatchServer:
             self.live.append(body)
             return 200, completion_of(Seen(0.0, path, {}, body, None))
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def get(self, path: str, asked: dict[str, str]) -> tuple[int, Any]:
         with self._lock:
             parts = path.removeprefix("/v1/").split("/")
             if parts == ["models"]:
                 return 200, {"data": [{"id": self.model}]}
             if parts == ["batches"]:
-                return 200, {"data": list(self.batches.values())[::-1]}
+                return 200, self._list(asked)
             if parts[0] == "batches" and parts[1] in self.batches:
                 return 200, self._look(self.batches[parts[1]])
             if parts[0] == "files" and parts[1] in self.files:
                 return 200, self.files[parts[1]]
         return 404, {"error": {"message": f"nothing at {path}"}}
+
+    def _list(self, asked: dict[str, str]) -> dict[str, Any]:
+        """Return a page, the newest first."""
+        self.lists.append(asked)
+        listed = list(self.batches.values())[::-1]
+        ids = [batch["id"] for batch in listed]
+        start = ids.index(asked["after"]) + 1 if "after" in asked else 0
+        end = start + int(asked.get("limit", 20))
+        return {"data": listed[start:end], "has_more": end < len(listed)}
+
+    def add_batches(self, n: int, *, hours_ago: float = 0.0) -> None:
+        """Let others make ``n`` batches, or have made them before."""
+        for _ in range(n):
+            self._keep_batch({"input_file_id": "file-of-others", "metadata": {}}, hours_ago)
+
+    def _keep_batch(self, body: dict[str, Any], hours_ago: float = 0.0) -> dict[str, Any]:
+        batch = {
+            "id": f"batch_{len(self.batches)}",
+            "status": "validating",
+            "input_file_id": body["input_file_id"],
+            "metadata": body["metadata"],
+            "created_at": int(time.time() - 3600 * hours_ago),
+            "looks": 0,
+        }
+        self.batches[batch["id"]] = batch
+        return batch
 
     def _upload(self, kind: str, raw: bytes) -> tuple[int, Any]:
         parts = message_from_bytes(f"content-type: {kind}\r\n\r\n".encode() + raw).get_payload()
@@ -117,14 +150,8 @@ class BatchServer:
         assert body["completion_window"] == "24h"
         if self.refuses:
             return 400, {"error": {"message": self.refuses, "code": "invalid_request"}}
-        batch = {
-            "id": f"batch_{len(self.batches)}",
-            "status": "validating",
-            "input_file_id": body["input_file_id"],
-            "metadata": body["metadata"],
-            "looks": 0,
-        }
-        self.batches[batch["id"]] = batch
+        batch = self._keep_batch(body)
+        self.add_batches(self.crowd)
         lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
         assert {line["url"] for line in lines} == {body["endpoint"]}
         self.lines += lines

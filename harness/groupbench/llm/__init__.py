@@ -36,6 +36,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.answers import Reading, Said, answers_output, read_answer
     from groupbench.llm.boundaries import (
         DoubleBos,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from groupbench.llm.wording import Wording
 
 _HOMES = {
+    "answered": ("StoredAnswers",),
     "answers": ("Reading", "Said", "answers_output", "read_answer"),
     "boundaries": ("DoubleBos", "Joint", "LabelTokens", "TemplateRewritesTurns", "split_labels"),
     "budget": ("OnLong",),
@@ -174,6 +176,7 @@ __all__ = [
     "SpendingCapError",
     "Step",
     "StoppedError",
+    "StoredAnswers",
     "TemplateRewritesTurns",
     "Tokenizer",
     "Wording",

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from groupbench.task import Example
 
 SAMPLED = 32
-"""Examples of each split whose prompts are built; the others are taken to be like them."""
+"""Examples of each split whose prompts are built; the others are taken to be like them.
+
+Of a split that is answered in part all are built.
+"""
 
 BY_CHARACTERS = "characters / 4 (at worst: bytes / 3)"
 """How tokens are counted where there is no tokenizer."""
@@ -96,23 +99,29 @@ class _Estimating:
     price: Price | None
 
     def whole(self) -> Estimate:
-        size = self._sum(self._besides())
+        size = self._sum(self._unanswered(self._besides()))
         answer = self._answer_tokens()
-        n_examples, n_prompts, n_stored = 0, 0, 0.0
+        n_examples, n_prompts, n_stored = 0, 0, 0
         for examples in self._asked_about():
-            prompts = [self.prompter.prompt(example) for example in _spread(examples)]
-            sent = [prompt for prompt in prompts if prompt.reason is None]
-            stored = self.runner.n_answered(sent) / len(sent) if sent else 0.0
-            times = len(examples) / len(prompts)
-            size += self._sum(sent, answer).times(times * (1 - stored))
             n_examples += len(examples)
-            n_prompts += len(prompts)
-            n_stored += stored * times * len(sent)
+            sent = self._sent(_spread(examples))
+            if self.runner.n_answered(sent) == 0:
+                built = min(len(examples), SAMPLED)
+                size += self._sum(sent, answer).times(len(examples) / built)
+                n_prompts += built
+                continue
+            # Some are paid for, the first ones or any others: each is looked for.
+            for i in range(0, len(examples), SAMPLED):
+                sent = self._sent(examples[i : i + SAMPLED])
+                left = self._unanswered(sent)
+                size += self._sum(left, answer)
+                n_stored += len(sent) - len(left)
+            n_prompts += len(examples)
         by_tokens = self.price is not None and self.price.usd_per_hour is None
         return Estimate(
             n_examples=n_examples,
             n_prompts=n_prompts,
-            n_stored=round(n_stored),
+            n_stored=n_stored,
             tokens_in=round(size.tokens_in),
             tokens_in_worst=round(size.tokens_in_worst),
             tokens_out=round(size.tokens_out),
@@ -122,6 +131,19 @@ class _Estimating:
             usd_per_hour=self.price.usd_per_hour if self.price is not None else None,
             **({"counted_by": BY_CHARACTERS} if _estimates(self._form) else {}),
         )
+
+    def _sent(self, examples: Sequence[Example]) -> list[Prompt]:
+        """Return the prompts of those examples that are not given up."""
+        prompts = map(self.prompter.prompt, examples)
+        return [prompt for prompt in prompts if prompt.reason is None]
+
+    def _unanswered(self, prompts: list[Prompt]) -> list[Prompt]:
+        """Return the prompts that the response store does not answer."""
+        n_answered = self.runner.n_answered(prompts) if prompts else 0
+        if n_answered in {0, len(prompts)}:
+            return prompts if n_answered == 0 else []
+        half = len(prompts) // 2
+        return self._unanswered(prompts[:half]) + self._unanswered(prompts[half:])
 
     @property
     def _form(self) -> Form:
@@ -164,7 +186,7 @@ class _Estimating:
         return size
 
     def _size(self, prompt: Prompt, question: Question, answer: float | None) -> _Size:
-        tokens_in, worst_in = self._sent(question)
+        tokens_in, worst_in = self._tokens_sent(question)
         if self.prompter.mode is Mode.SCORE:
             # A server writes one token after each prompt, which nobody reads.
             worst_out = tokens_in // max(question.n_tokens, 1) if self._served else 0
@@ -181,7 +203,7 @@ class _Estimating:
             usd_worst = self.price.worst_usd(worst_in, worst_out)
         return _Size(tokens_in, worst_in, out, worst_out, usd, usd_worst)
 
-    def _sent(self, question: Question) -> tuple[int, int]:
+    def _tokens_sent(self, question: Question) -> tuple[int, int]:
         """Return the tokens that are sent of a question, expected and at worst."""
         if self.prompter.mode is Mode.SCORE and self._served:
             # The prompt goes along for each token of a label that another is read after.

@@ -49,6 +49,17 @@ class Ledger:
             self.add(usd, what)
         return True
 
+    def left(self, most: float | None, claimed: float) -> float | None:
+        """Return the dollars that may still be spent; ``None``: as many as one likes.
+
+        Args:
+            most: that the run has left, by what it heard of its fits.
+            claimed: those dollars of its fits that were claimed here, which count once.
+        """
+        if most is None:
+            return None
+        return most if self.path is None else max(0.0, most + claimed - self.usd())
+
     def usd(self) -> float:
         """Return the dollars noted so far."""
         if self.path is None or not self.path.exists():

@@ -71,10 +71,7 @@ def open_served(  # noqa: PLR0913 - one for each part it ties together
     """
     path = request.service.get(LEDGER)
     ledger = Ledger(Path(path) if path else None)
-    left = request.max_usd
-    if left is not None:
-        left = max(0.0, left - ledger.usd())
-    spending = Spending(price, left, name)
+    spending = Spending(price, ledger.left(request.max_usd, request.claimed_usd), name)
     with asyncio.Runner() as loop, ResponseStore(default_path()) as store:
         entered = loop.run(client.__aenter__())
         asks: Asks

@@ -140,23 +140,31 @@ def default_path() -> Path:
 class ResponseStore:
     """Answers by key. A context manager; to be opened in the process that uses it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open a store, or make one.
+
+        Args:
+            path: of its file.
+            read_only: it is there, and only looked into.
 
         Raises:
             StoreError: it cannot be read or written, or is damaged.
         """
         self.path = path
+        at = f"{path.absolute().as_uri()}?mode=r{'o' if read_only else 'w'}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=_PRIVATE, exist_ok=True)  # answers may quote private text
-            self._db = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+            if not read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=_PRIVATE, exist_ok=True)  # answers may quote private text
+            self._db = sqlite3.connect(at, timeout=_WAIT_SECONDS, isolation_level=None, uri=True)
         except OSError as problem:
             raise self._unusable(problem.strerror or str(problem)) from None
         except sqlite3.Error as problem:
             raise self._unusable(str(problem)) from None
         try:
-            self._prepare()
+            self._demand_format()
+            if not read_only:
+                self._prepare()
         except sqlite3.Error as problem:
             self._db.close()
             raise self._broken(problem) from None
@@ -185,6 +193,18 @@ class ResponseStore:
         except (ValueError, TypeError):
             raise self._damaged(f"the row {key[:12]} is no JSON") from None
         return Answer(reply, row[2], row[3], headers, row[4], row[5], replayed=True)
+
+    def holds(self, key: str) -> bool:
+        """Return whether there is an answer; it is not read.
+
+        Raises:
+            StoreError: the store cannot be read, or is damaged.
+        """
+        try:
+            row = self._db.execute("SELECT 1 FROM responses WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as problem:
+            raise self._broken(problem) from None
+        return row is not None
 
     def put(self, key: str, answer: Answer) -> Answer:
         """Store an answer; return it, or the one that another process stored first.
@@ -235,13 +255,15 @@ class ResponseStore:
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:
+    def _demand_format(self) -> None:
         found: int = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found > FORMAT:
             raise StoreError(
                 f"Responses {self.path} were written by a newer groupbench (format {found}): "
                 "update this one, or choose another file."
             )
+
+    def _prepare(self) -> None:
         self._share()
         # A killed process loses nothing; a power cut may lose the last rows, which are asked again.
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -278,6 +300,6 @@ class ResponseStore:
 
     def _unusable(self, reason: str) -> StoreError:
         return StoreError(
-            f"Responses {self.path} cannot be used ({reason}): they must lie in a folder on the "
-            "local disk that can be written."
+            f"Responses {self.path} cannot be used ({reason}): set GROUPBENCH_CACHE to a folder on "
+            "the local disk that can be written."
         )

@@ -156,7 +156,7 @@ def check_counts_its_costs(runner: Runner) -> None:
     )
     amounts = (
         *(costs.train_seconds, costs.predict_seconds, costs.example_steps, costs.tokens),
-        *(costs.n_parameters, costs.usd),
+        *(costs.n_parameters, costs.usd, costs.billed_usd, costs.machine_usd),
     )
     demand(min(amounts) >= 0, f"{runner.name}: a cost is below 0: {costs}.")
 

@@ -71,6 +71,11 @@ def test_it_gets_retries_pace_prices_and_stored_answers_without_code_of_its_own(
         assert again.returncode == 0
         assert len(server.seen) == n, "a second run sends nothing"
         assert {one.headers["quill-key"] for one in server.seen} == {KEY}
+        at = ("--runner", f"quill:url={server.url}", "--store", tmp_path / "other")
+        plan = json.loads(run(site, tmp_path, *at, "--dry-run").stdout)
+    # All but the prompt that was filtered, which got no answer.
+    (row,) = plan["estimates"]
+    assert (row["examples"], row["stored_answers"]) == (N, N - 1)
     (path,) = (tmp_path / "store").glob("fits/*/*/result.json")
     record = json.loads(path.read_text(encoding="utf-8"))
     facts = record["training"]["model"]

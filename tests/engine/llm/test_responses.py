@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from groupbench.canonical import canonical
 from groupbench.errors import StoreError
 from groupbench.llm.responses import Answer, ResponseStore, Served, default_path, response_key
+from groupbench.task import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +74,61 @@ def test_a_key_is_the_hash_of_these_bytes_so_that_older_answers_are_found() -> N
     assert key() == hashlib.sha256(text.encode()).hexdigest()
 
 
+# What a body may hold: JSON, and what `to_json` makes JSON of.
+PLAIN = st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=8)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+ODD = st.builds(PurePosixPath, st.text("ab/.", max_size=4)) | st.sampled_from(Kind)
+ODD |= (
+    NUMBERS.map(np.float64) | st.integers(0, 9).map(np.int32) | st.sets(st.integers(), max_size=3)
+)
+NAMES = st.text(st.characters(), max_size=6)
+
+
+def nested(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    listed = st.lists(values, max_size=4)
+    named = st.dictionaries(NAMES, values, max_size=4)
+    return listed | listed.map(tuple) | named | named.map(MappingProxyType)
+
+
+VALUES = st.recursive(PLAIN | NUMBERS | ODD, nested, max_leaves=20)
+BODIES = st.dictionaries(
+    NAMES | st.sampled_from(["stream", "user", "cache_salt", "prompt"]),
+    VALUES | st.lists(st.lists(st.integers(0, 128_000), max_size=20), max_size=3),
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(BODIES, st.dictionaries(NAMES, VALUES, max_size=3), NAMES, st.integers(0, 3))
+def test_the_quick_way_to_a_key_is_the_canonical_one(
+    body: dict[str, Any], details: dict[str, Any], model: str, sample: int
+) -> None:
+    served = Served("any", model, adapter=model[:1], details=details)
+    deciding = {n: v for n, v in body.items() if n not in {"stream", "user", "cache_salt"}}
+    whole = {
+        "format": 1,
+        "provider": "any",
+        "model": model,
+        "adapter": model[:1],
+        "details": details,
+        "endpoint": "/completions",
+        "body": deciding,
+        "sample": sample,
+    }
+    expected = hashlib.sha256(canonical(whole)).hexdigest()
+    assert response_key(served, "/completions", body, sample) == expected
+    again = json.loads(canonical(body).decode("utf-8", "surrogatepass"))
+    assert response_key(served, "/completions", again, sample) == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), np.float32("nan"), object()])
+def test_what_has_no_canonical_form_has_no_key(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        canonical({"body": value})
+    with pytest.raises(ValueError, match=r"."):
+        key(top_p=value)
+
+
 def test_an_answer_comes_back_as_it_was_and_is_marked(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "r.sqlite"
     with ResponseStore(path) as store:
@@ -76,6 +139,22 @@ def test_an_answer_comes_back_as_it_was_and_is_marked(tmp_path: Path) -> None:
         assert store.get("k") == replace(ANSWER, replayed=True)
         assert len(store) == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_store_that_is_only_looked_into_says_what_it_holds_while_others_write(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a ?#%20 name" / "r.sqlite"
+    with pytest.raises(StoreError, match="cannot be used"):
+        ResponseStore(path, read_only=True)
+    assert not path.parent.exists()
+    with ResponseStore(path) as store, ResponseStore(path, read_only=True) as looking:
+        assert not looking.holds("k")
+        store.put("k", ANSWER)
+        assert looking.holds("k")
+        assert looking.get("k") == replace(ANSWER, replayed=True)
+        with pytest.raises(StoreError, match="readonly"):
+            looking.put("other", ANSWER)
 
 
 def test_the_first_of_two_writers_wins_and_the_second_uses_its_answer(tmp_path: Path) -> None:

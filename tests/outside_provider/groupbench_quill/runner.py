@@ -15,16 +15,17 @@ from groupbench.llm import (
     PromptedRunner,
     Redactor,
     Served,
+    StoredAnswers,
     open_served,
     read_key,
 )
 from groupbench_quill.client import QuillClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from groupbench import FitRequest, Group, Suite
-    from groupbench.llm import Model
+    from groupbench.llm import Model, Prompt
 
 KEY = "QUILL_KEY"
 
@@ -40,6 +41,10 @@ class QuillRunner(PromptedRunner):
     """Quill's name of the model."""
     url: str = "https://api.quill.invalid/v1"
     """Where Quill's API is."""
+
+    @property
+    def served(self) -> Served:
+        return Served("quill", self.model)
 
     def availability(self) -> str | None:
         return None if os.environ.get(KEY) else f"No API key: set the environment variable {KEY}"
@@ -59,6 +64,9 @@ class QuillRunner(PromptedRunner):
     def price(self) -> Price:
         return Price(self.model, input=1.0, output=2.0)
 
+    def n_answered(self, prompts: Sequence[Prompt]) -> int:
+        return StoredAnswers(self.model, self.served, self.abilities()).count(prompts)
+
     @contextmanager
     def open(self, request: FitRequest) -> Iterator[Model]:
         key = read_key(KEY)
@@ -66,7 +74,7 @@ class QuillRunner(PromptedRunner):
             request,
             QuillClient(self.url, key),
             self.model,
-            Served("quill", self.model),
+            self.served,
             self.abilities(),
             price=self.price(),
             redact=Redactor([key]),

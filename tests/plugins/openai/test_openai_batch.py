@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from batch_server import BatchServer
 from fault_server import FaultServer
 from sites import Site, write_tasks
+
+from groupbench_openai.batch_notes import BatchNote, BatchNotes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +30,16 @@ N = 6
 class Desk:
     """A folder with a task, a store and a cache."""
 
-    def __init__(self, site: Site, root: Path, names: tuple[str, ...] = ("alpha",)) -> None:
-        self.site, self.root = site, root
-        self.tasks = write_tasks(root / "cards", list(names), n=N)
+    def __init__(
+        self, site: Site, root: Path, names: tuple[str, ...] = ("alpha",), n: int = N
+    ) -> None:
+        self.site, self.root, self.more = site, root, ""
+        self.tasks = write_tasks(root / "cards", list(names), n=n)
         self.asked = [part for name in names for part in ("--task", name)]
 
     def arguments(self, url: str, *more: str, delivery: str = "batch") -> list[str]:
         settings = "poll_seconds=0.1," if delivery == "batch" else ""
-        runner = f"openai:model=gpt-4o,url={url},mode=text,{settings}delivery={delivery}"
+        runner = f"openai:model=gpt-4o,url={url},mode=text,{settings}delivery={delivery}{self.more}"
         return [
             *("run", "--tasks-dir", str(self.tasks), *self.asked, "--grouping", "single"),
             *("--store", str(self.root / "store"), "--json", "--runner", runner, *more),
@@ -146,6 +151,54 @@ def test_a_batch_whose_reply_was_lost_is_found_and_not_made_again(desk: Desk) ->
         done = desk.run(server.url)
         assert done.returncode == 0, done.stderr
         assert len(server.batches) == 1
+
+
+def test_a_batch_is_found_behind_newer_ones_of_others(desk: Desk) -> None:
+    with BatchServer(GPT, lose_created=True, crowd=250) as server:
+        done = desk.run(server.url)
+        assert done.returncode == 0, done.stderr
+        assert len(server.batches) == 1 + 250, "it is not made again"
+        after = [asked.get("after") for asked in server.lists]
+    assert after == [None, "batch_151", "batch_51"]
+
+
+def test_batches_older_than_the_one_that_is_looked_for_are_not_gone_through(desk: Desk) -> None:
+    notes = desk.root / "cache" / "responses" / "batches"
+    with BatchServer(GPT, n_looks=0) as server:
+        server.add_batches(500, hours_ago=48)
+        server.add_batches(30)
+        assert desk.run(server.url).returncode == 0
+        assert not server.lists
+        # As if it had been killed before it sent the batch, or before it heard of it.
+        (body,) = [
+            sorted(json.loads(line)["custom_id"] for line in text.splitlines())
+            for text in server.files.values()
+            if "custom_id" in text and '"response"' not in text
+        ]
+        shutil.rmtree(notes.parent)
+        note = BatchNote(server.url, tuple(body), "file-lost", written=time.time())
+        BatchNotes(notes).write(note)
+        again = desk.run(server.url, "--store", str(desk.root / "again"))
+        assert again.returncode == 0, again.stderr
+    assert len(server.lists) == 2, "the second page is older from end to end"
+    assert len([b for b in server.batches.values() if b["input_file_id"] != "file-of-others"]) == 2
+
+
+def test_dollars_of_a_batch_that_has_ended_count_once(site: Site, tmp_path: Path) -> None:
+    n, usd = 50, 2e-3
+    desk = Desk(site, tmp_path, ("alpha", "beta"), n=n)
+    desk.more = ",max_output=2"  # the server answers with two tokens, so that no worst case is more
+    prices = tmp_path / "prices.toml"
+    prices.write_text(f'[models."{GPT}"]\ninput = 0.0\ncached_input = 0.0\noutput = 2000.0\n')
+    probe = 9 * 2 * usd  # it is asked live, at the whole price
+    limit = probe + 2 * n * usd + 1e-6
+    with BatchServer(GPT) as server:
+        done = desk.run(server.url, "--prices", str(prices), "--max-usd", f"{limit}")
+        assert done.returncode == 0, done.stderr
+        assert len(server.billed) == 2 * n
+    records = desk.records()
+    assert sum(r["costs"]["usd"] for r in records) == pytest.approx(2 * n * usd)
+    assert {r["training"]["model"]["probe"]["usd"] for r in records} <= {probe}
 
 
 def test_a_batch_that_is_not_taken_says_why(desk: Desk) -> None:
