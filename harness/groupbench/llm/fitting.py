@@ -12,6 +12,7 @@ from groupbench.llm.asked import Tally, ask, light
 from groupbench.llm.modes import Mode
 from groupbench.llm.prompter import Prompter
 from groupbench.llm.readers import Reason
+from groupbench.llm.repeat import repeat
 from groupbench.llm.scores import Calibration, Normalisation
 from groupbench.llm.scoring import Scorer
 from groupbench.llm.spelling import Spelling, count_spellings
@@ -66,12 +67,17 @@ def ask_all(runner: PromptedRunner, model: Model, request: FitRequest) -> FitRes
             warnings += filter(None, [spelling.warning(given.task.name)])
         n += sum(map(len, given.predict.values()))
     seconds = time.perf_counter() - started
+    told: dict[str, Json] = {}
+    if runner.repeat:
+        repetition = repeat(runner, model, request, runner.repeat)
+        told["repeat"] = repetition.facts()
+        warnings += filter(None, [repetition.warning()])
     use = model.use()
     calls = replace(
         use.calls or Calls(usd=use.usd or None), n_examples=n, seconds=round(seconds, 6)
     )
     by_the_hour = _usd_of_hours(runner, seconds)
-    if by_the_hour is not None:
+    if by_the_hour is not None:  # in no limit: it is paid whether the machine is asked or not
         calls = replace(calls, usd=(calls.usd or 0.0) + by_the_hour)
     return FitResult(
         outputs=outputs,
@@ -80,10 +86,11 @@ def ask_all(runner: PromptedRunner, model: Model, request: FitRequest) -> FitRes
             n_predicted=n,
             n_parameters=use.n_parameters,
             usd=use.usd + (by_the_hour or 0.0),
+            machine_usd=by_the_hour or 0.0,
             calls=calls,
         ),
         arrays={SCORES: arrays} if arrays else {},
-        training={"prompts": facts, "model": dict(use.facts)},
+        training={"prompts": facts, "model": dict(use.facts), **told},
         warnings=tuple(warnings),
     )
 

@@ -48,6 +48,8 @@ class Model(Protocol):
     Prompts are taken as they are needed and answers given as they come, so that memory does not
     grow with their number. Answers are in the order of the prompts, one for each; those that a
     server refuses have a reason instead. What a server fails to answer is raised, never a score.
+
+    One that keeps answers has ``anew() -> Model`` too, which asks what is kept once more.
     """
 
     @property

@@ -47,11 +47,22 @@ _MODULES = (
     *("answers", "asked", "beginnings", "boundaries", "budget", "builder", "chat"),
     *("conversation", "encoding"),
     *("entities", "fitting", "folding", "formats", "forms", "modes", "prompt", "prompted"),
-    *("prompter", "readers", "reads", "schemas", "scores", "scoring", "shots", "spelling"),
-    *("template", "tokenizer", "wording"),
+    *(
+        "prompter",
+        "readers",
+        "reads",
+        "repeat",
+        "schemas",
+        "scores",
+        "scoring",
+        "shots",
+        "spelling",
+    ),
+    *("spelling", "template", "tokenizer", "wording"),
 )
 
 DECIDING = (
+    "groupbench.apportion",
     "groupbench.canonical",
     "groupbench.cards.prompt",
     *(f"groupbench.llm.{name}" for name in _MODULES),
@@ -102,10 +113,14 @@ class PromptedRunner(ABC):
     """Tokens of a written answer; the default fits the task."""
     salvage: bool = False
     """Keep the complete entities of an answer that is cut or broken."""
+    repeat: int = 0
+    """Ask so many test examples again at the end, and say how many answers were the same."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.shots <= MOST_SHOTS:
             raise ValueError(f"shots = {self.shots} is not one of 0 to {MOST_SHOTS}")
+        if self.repeat < 0:
+            raise ValueError(f"repeat = {self.repeat} is below 0")
         for name in ("max_length", "max_output"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -146,6 +161,18 @@ class PromptedRunner(ABC):
         """Return tokens added to output caps, for a model that thinks before it answers."""
         return 0
 
+    def demand_writable(self) -> None:
+        """Make sure that answers can be kept, before one is asked for.
+
+        Override it where no server is asked.
+
+        Raises:
+            StoreError: the response store cannot be used.
+        """
+        from groupbench.llm.responses import ResponseStore, default_path
+
+        ResponseStore(default_path()).close()
+
     def priced(self, prices: Prices) -> Self:
         """Return this runner with the prices of a run, which go to its fits' processes too."""
         made = replace(self)
@@ -176,7 +203,8 @@ class PromptedRunner(ABC):
     def n_answered(self, prompts: Sequence[Prompt]) -> int:
         """Return how many of these prompts the response store answers, so that they cost nothing.
 
-        0 unless a provider's plugin overrides it: most keys are known only once a server is asked.
+        0 unless a provider's plugin overrides it, as by `StoredAnswers`: keys hold what a server
+        says of itself.
         """
         del prompts
         return 0
