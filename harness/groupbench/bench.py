@@ -9,6 +9,7 @@ from groupbench.canonical import digest
 from groupbench.cell import Spent
 from groupbench.code import deciding_code
 from groupbench.decisions import read_grouping, write_grouping
+from groupbench.errors import UnavailableError
 from groupbench.fits import BlindFit, failed
 from groupbench.keys import FitOrder, RunnerIdentity
 from groupbench.settings import label, settings_of
@@ -121,6 +122,7 @@ class RunBench:
 
         Raises:
             FitsFailedError: some could not be had; it names them and why.
+            UnavailableError: what they need is not here.
         """
         found = self.scheduler.complete(orders)
         missing = [
@@ -128,6 +130,8 @@ class RunBench:
             for order in orders
             if order.key not in found
         ]
+        if missing and {order.key for order, _ in missing} <= self.scheduler.unavailable:
+            raise UnavailableError(missing[0][1])  # one for all: it is of the runner
         if missing:
             raise failed(missing)
         return found

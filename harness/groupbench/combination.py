@@ -9,6 +9,7 @@ from groupbench.bench import spent_on
 from groupbench.calls import total
 from groupbench.canonical import digest
 from groupbench.cell import Cell, Entry, Spent, Status
+from groupbench.fits import why_failed
 from groupbench.grouping import Group, Grouping
 from groupbench.task import Split
 
@@ -102,11 +103,11 @@ class Combination:
     def _cell(self, seed: int, draw: int, serving: Mapping[str, FitOrder]) -> Cell:
         orders = {order.key: order for order in serving.values()}
         fits = {key: self.bench.scheduler.stored(order) for key, order in orders.items()}
-        missing = {
-            orders[key].label: self.bench.scheduler.failures.get(key, "it was not computed")
+        missing = [
+            (orders[key], self.bench.scheduler.failures.get(key, "it was not computed"))
             for key, fit in fits.items()
             if fit is None
-        }
+        ]
         common = {
             "grouping": self.label,
             "runner": self.identity.label,
@@ -115,11 +116,10 @@ class Combination:
             "fits": {task: order.key for task, order in serving.items()},
         }
         if missing:
-            reason = "; ".join(f"{name}: {why}" for name, why in missing.items())
-            lost = {key for key, fit in fits.items() if fit is None}
-            skipped = lost <= self.bench.scheduler.unavailable
+            reason = why_failed(missing)
+            skipped = {order.key for order, _ in missing} <= self.bench.scheduler.unavailable
             if skipped:
-                reason = next(iter(missing.values()))  # one for all: it is of the runner
+                reason = missing[0][1]  # one for all: it is of the runner
             status = Status.SKIPPED if skipped else Status.FAILED
             return Cell(status=status, reason=reason, **common)  # type: ignore[arg-type] # typed above
         there = {key: fit for key, fit in fits.items() if fit is not None}

@@ -13,6 +13,7 @@
     ├── StoreError                     2  a store that cannot be read or written
     ├── HeldBackError                  2  a strategy reached for the test split
     ├── UnavailableError               2  what a runner needs is not here; a run skips its row
+    ├── IncompatibleError              2  what does not go together; a run skips its row
     ├── NothingToRunError              5  nothing was selected, or everything was skipped
     └── PolicyError                    6  a policy refused or stopped the run
     Diverged                              a fit's training failed; the engine tries another seed
@@ -27,6 +28,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MOST_NAMES = 50
+"""Known names that a message lists; there may be a hundred thousand ids of examples."""
 
 
 class GroupbenchError(Exception):
@@ -47,6 +52,8 @@ class UnknownNameError(GroupbenchError):
         near = get_close_matches(name, known, n=1)
         if near:
             mend = f"Did you mean '{near[0]}'?"
+        elif len(known) > MOST_NAMES:
+            mend = f"Known: {', '.join(known[:MOST_NAMES])} and {len(known) - MOST_NAMES} more."
         elif known:
             mend = f"Known: {', '.join(known)}."
         else:
@@ -91,6 +98,14 @@ class UnavailableError(GroupbenchError):
 
     Raised by `groupbench.service.Service.start`. What `Runner.availability` can tell without asking
     anybody, it tells.
+    """
+
+
+class IncompatibleError(GroupbenchError):
+    """A strategy, a runner and a task that do not go together, as it turns out: a row is skipped.
+
+    Raised by strategies that need what a runner does not give of every task, such as probabilities
+    of labels. What nobody can mend is no failure.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "groupbench/experiment/1"
+
+MOST_SEED = 2**32 - 1
+"""The largest seed that every library takes."""
+
+COMMAND_LINE = "the command line"
+"""The source of an experiment that no file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentLimits:
-    """When to stop, and what one fit may take."""
+    """When to stop, and what one fit may take. ``None``: no limit."""
 
     max_usd: float | None = None
     max_hours: float | None = None
@@ -74,30 +81,60 @@ class Experiment:
     executor: str = "local"
     prices: str | None = None
     """A file of prices, laid over those that come along."""
-    source: str = "the command line"
+    source: str = COMMAND_LINE
     """The file, for messages."""
+    overridden: tuple[str, ...] = field(default=(), compare=False)
+    """Fields that the command line gave instead of the file."""
 
     def __post_init__(self) -> None:
         if self.suite is not None and self.tasks:
-            raise ExperimentError(f"{self.source}: give either suite or tasks, not both.")
+            raise ExperimentError(f"{self.where('suite')}: give either suite or tasks, not both.")
         if not NAME.fullmatch(self.name):
-            raise ExperimentError(f"{self.source}: name = {self.name!r} must match {NAME.pattern}.")
+            raise ExperimentError(
+                f"{self.where('name')}: name = {self.name!r} must match {NAME.pattern}."
+            )
         if not self.seeds:
-            raise ExperimentError(f"{self.source}: seeds is empty; give at least one, e.g. [0].")
+            raise ExperimentError(
+                f"{self.where('seeds')}: seeds is empty; give at least one, e.g. [0]."
+            )
+        if max(self.seeds) > MOST_SEED:
+            raise ExperimentError(
+                f"{self.where('seeds')}: seeds = {list(self.seeds)}: {max(self.seeds)} is above"
+                f" {MOST_SEED}, the largest that libraries take."
+            )
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ExperimentError(
-                f"{self.source}: seeds = {list(self.seeds)} must be distinct and not negative."
+                f"{self.where('seeds')}: seeds = {list(self.seeds)} must be distinct and not"
+                " negative."
             )
         for name in ("train", "validation", "test"):
             rows = getattr(self.caps, name)
             if rows is not None and rows < 2:  # noqa: PLR2004 - one row cannot be divided
-                raise ExperimentError(f"{self.source}: caps.{name} = {rows} must be at least 2.")
+                raise ExperimentError(
+                    f"{self.where('caps')}: caps.{name} = {rows} must be at least 2."
+                )
         for name in ("max_usd", "max_hours", "fit_minutes", "fit_memory_gb"):
             limit = getattr(self.limits, name)
-            if limit is not None and not limit >= 0:  # nan is not either
+            if limit is None:
+                continue
+            if not 0 <= limit < math.inf:  # nan is not either
                 raise ExperimentError(
-                    f"{self.source}: limits.{name} = {limit} is below 0 or no number."
+                    f"{self.where('limits')}: limits.{name} = {limit} is no amount; give one of 0"
+                    " or more, or leave it out for no limit."
                 )
+            if limit == 0 and name.startswith("fit_"):
+                raise ExperimentError(
+                    f"{self.where('limits')}: limits.{name} = 0 would kill every fit; give more, or"
+                    " leave it out for no limit."
+                )
+
+    def by_options(self, name: str) -> bool:
+        """Return whether a field was given on the command line, not by a file."""
+        return self.source == COMMAND_LINE or name in self.overridden
+
+    def where(self, name: str) -> str:
+        """Return the file that gave a field, or `COMMAND_LINE`."""
+        return COMMAND_LINE if self.by_options(name) else self.source
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -209,7 +246,12 @@ def _record(where: str, key: str, document: Mapping[str, Any], cls: type[Any]) -
     try:
         return msgspec.convert(table, type=cls)
     except msgspec.ValidationError as problem:
-        raise ExperimentError(f"{where}: [{key}]: {problem}.") from None
+        said, _, place = str(problem).partition(" - at `$.")
+        name = place.removesuffix("`")
+        wanted = "a whole number" if "int" in said else "a number"
+        raise ExperimentError(
+            f"{where}: [{key}] {name} = {table.get(name)!r} must be {wanted}."
+        ) from None
 
 
 def _allow(where: str, table: Mapping[str, Any]) -> Allow:

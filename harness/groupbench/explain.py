@@ -32,20 +32,25 @@ class Explanation:
 
 
 def explain(run: Run, cell: str) -> list[Explanation]:
-    """Return the fits of ``cell`` (``grouping/runner/seed`` or the prefix of a key).
+    """Return the fits of a cell.
+
+    Args:
+        run: of the experiment that has it.
+        cell: ``grouping/runner/seed``, of a runner without a grouping ``runner/seed``, which may
+            be written ``-/runner/seed``; or the prefix of a key.
 
     Raises:
         GroupbenchError: no such cell, or its grouping is not decided yet.
     """
-    chosen = _of_cell(run, cell) if "/" in cell else _of_key(run, cell)
+    chosen = _of_cell(run, cell.removeprefix("-/")) if "/" in cell else _of_key(run, cell)
     return [_explain(run, order, serves) for order, serves in chosen]
 
 
 def _of_cell(run: Run, cell: str) -> list[tuple[FitOrder, tuple[str, ...]]]:
     names = []
     for combination in run.combinations():
-        label = combination.label or "-"
-        prefix = f"{label}/{combination.identity.label}/"
+        label = combination.label
+        prefix = "/".join([*([label] if label else []), combination.identity.label, ""])
         seeds = run.benches[combination.identity.label].seeds
         names += [f"{prefix}{seed}" for seed in seeds]
         if not cell.startswith(prefix) or cell not in names:
@@ -94,7 +99,7 @@ def _of_key(run: Run, prefix: str) -> list[tuple[FitOrder, tuple[str, ...]]]:
     if not found:
         raise GroupbenchError(
             f"No fit of this experiment has a key that begins with '{prefix}'; "
-            f"name the cell as grouping/runner/seed."
+            f"name the cell as grouping/runner/seed, or runner/seed where there is no grouping."
         )
     return list(found.values())
 

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from groupbench.store import Record, Store
 
 
+_MANY = 8
+"""Names that are listed before the rest is counted."""
+
+
 class FitsFailedError(GroupbenchError):
     """Fits that a strategy needs could not be had."""
 
-    def __init__(self, failures: Mapping[str, str]) -> None:
+    def __init__(self, failures: Mapping[str, str], shown: str) -> None:
         self.failures = failures
-        shown = "; ".join(f"{label}: {reason}" for label, reason in failures.items())
-        super().__init__(f"{len(failures)} fits that the strategy needs failed: {shown}")
+        n = f"{len(failures)} fit{'' if len(failures) == 1 else 's'}"
+        super().__init__(f"{n} that the strategy needs failed: {shown}")
 
 
 @dataclass(frozen=True)
@@ -122,5 +126,26 @@ class BlindFit:
 
 
 def failed(failures: Sequence[tuple[FitOrder, str]]) -> FitsFailedError:
-    """Return the error that names each fit and why it failed."""
-    return FitsFailedError({order.label: reason for order, reason in failures})
+    """Return the error that names the fits and why they failed."""
+    return FitsFailedError(
+        {order.label: reason for order, reason in failures}, why_failed(failures)
+    )
+
+
+def why_failed(failures: Sequence[tuple[FitOrder, str]]) -> str:
+    """Return why fits of one runner failed: each reason once, after what it is the reason of."""
+    same: dict[str, list[FitOrder]] = {}
+    for order, reason in failures:
+        same.setdefault(reason.strip().removesuffix("."), []).append(order)
+    return "; ".join(f"{_called(orders)}: {reason}" for reason, orders in same.items())
+
+
+def _called(orders: Sequence[FitOrder]) -> str:
+    """Return a fit's label; of several, whose runner is one, the tasks that they train."""
+    if len(orders) == 1:
+        return orders[0].label
+    names = list(dict.fromkeys("+".join(order.group.trains) for order in orders))
+    alone = all(len(order.tasks) == 1 for order in orders)
+    what = f"{len(names)} {'task' if alone else 'group'}{'' if len(names) == 1 else 's'}"
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return f"{what}: {', '.join(names[:_MANY])}{more}"

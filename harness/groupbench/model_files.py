@@ -80,6 +80,12 @@ def demand_safetensors(folder: Path, name: str) -> Path:
     Raises:
         MissingModelError: it does not; the message says what it lacks and the mend.
     """
+    if not folder.is_dir():
+        what = "is a file" if folder.is_file() else "is not there"
+        raise MissingModelError(
+            f"model = '{name}': {folder} {what}; name the folder that holds the model's"
+            " config.json."
+        )
     if not (folder / "config.json").is_file():
         raise MissingModelError(f"model = '{name}': {folder} holds no config.json.")
     if not any(folder.glob("*.safetensors")):

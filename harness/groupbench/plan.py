@@ -29,7 +29,8 @@ def plan_document(run: Run) -> dict[str, Any]:
     a partition sees as many examples whatever its groups. Seconds come from the stored fits of
     the same runners, and are ``null`` where there are none. ``estimates`` has a row for each runner
     that asks a model (`groupbench.estimates`), with what its missing fits would send; those of
-    runners that cannot run here are in no sum.
+    runners that cannot run here are in no sum. ``refused``, ``skipped`` and ``failed`` are the
+    combinations that cannot be done, as far as that is known now.
     """
     distinct: dict[str, FitOrder] = {}
     naive = 0
@@ -37,6 +38,7 @@ def plan_document(run: Run) -> dict[str, Any]:
     refused: list[dict[str, Any]] = []
     skipped: list[FitOrder] = []
     for combination in run.combinations():
+        orders, decided = ([], True) if combination.status else _orders(run, combination)
         if combination.status is not None:
             if combination.status is Status.SKIPPED and combination.strategy is None:
                 skipped += _alone(run, combination)
@@ -49,7 +51,6 @@ def plan_document(run: Run) -> dict[str, Any]:
                 }
             )
             continue
-        orders, decided = _orders(run, combination)
         if not decided:
             undecided.append(f"{combination.label}/{combination.identity.label}")
         keys = {order.key: order for order in orders}
@@ -75,23 +76,19 @@ def plan_document(run: Run) -> dict[str, Any]:
         "estimates": [each.to_json() for each in estimates.runners],
         "refused": [row for row in refused if row["status"] == Status.REFUSED],
         "skipped": [row for row in refused if row["status"] == Status.SKIPPED],
+        "failed": [row for row in refused if row["status"] == Status.FAILED],
     }
 
 
 def _orders(run: Run, combination: Combination) -> tuple[list[FitOrder], bool]:
-    """Return the fits of a combination, evidence included, and whether it is decided."""
-    bench = run.benches[combination.identity.label]
-    evidence: list[FitOrder] = []
-    decided = True
-    if combination.strategy is not None:
-        for draw in combination.strategy.draws:
-            evidence += bench.orders(bench.plan(draw).fits)
-        if all(run.scheduler.stored(order) is not None for order in evidence):
-            combination.groupings = tuple(
-                bench.propose(draw) for draw in combination.strategy.draws
-            )
-        else:
-            decided = False
+    """Return the fits of a combination, evidence included, and whether it is decided.
+
+    One whose strategy cannot decide is marked, with the reason.
+    """
+    evidence = run.evidence(combination)
+    decided = all(run.scheduler.stored(order) is not None for order in evidence)
+    if decided and combination.status is None:
+        run.decide(combination)
     if decided:
         final = [o for _, _, serving in combination.cells() for o in serving.values()]
     else:

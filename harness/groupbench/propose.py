@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from groupbench.decisions import grouping_json
-from groupbench.errors import NothingToRunError
+from groupbench.errors import NothingToRunError, PolicyError
+from groupbench.policy import refusal
 from groupbench.settings import settings_of
 
 if TYPE_CHECKING:
     from groupbench.run import Run
+    from groupbench.runner import Runner
 
 SCHEMA = "groupbench/grouping/1"
 
@@ -22,15 +24,25 @@ def grouping_documents(run: Run) -> list[dict[str, Any]]:
 
     Raises:
         NothingToRunError: no such runner.
+        PolicyError: that runner may not see the tasks.
         GroupbenchError: a strategy refused, or its evidence could not be had.
     """
+    unfit = {}
     for use in run.resolved.runners:
-        runner = use.identity.runner
-        if runner.trains and runner.shares and runner.availability() is None:
+        reason = _unfit(use.identity.runner)
+        if reason is None:
             break
+        unfit[use.identity.label] = reason
     else:
-        raise NothingToRunError("No runner was chosen that shares a model and can run here.")
+        shown = "; ".join(f"{label} {reason}" for label, reason in unfit.items())
+        raise NothingToRunError(
+            f"There is no runner to decide groups of: {shown}. Choose one that fine-tunes groups"
+            " and can run here, for example --runner encoder."
+        )
     bench = run.benches[use.identity.label]
+    allowed = run.resolved.experiment.allow
+    if (refused := refusal(bench.full_suite, bench.runner, allowed)) is not None:
+        raise PolicyError(refused)
     documents = []
     with run.scheduler:
         plans = [bench.plan(draw) for choice in use.strategies for draw in choice.draws]
@@ -53,3 +65,13 @@ def grouping_documents(run: Run) -> list[dict[str, Any]]:
                     }
                 )
     return documents
+
+
+def _unfit(runner: Runner) -> str | None:
+    """Return why no groups are decided of ``runner``; ``None`` if they are."""
+    if not runner.trains:
+        return "fine-tunes nothing"
+    if not runner.shares:
+        return "fits each task alone"
+    reason = runner.availability()
+    return None if reason is None else f"cannot run here ({reason})"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from groupbench.caps import capped
-from groupbench.errors import ExperimentError, UnknownNameError
+from groupbench.errors import ExperimentError, SettingError, UnknownNameError
 from groupbench.keys import RunnerIdentity
 from groupbench.metrics import MetricOptions, demand_fit
 from groupbench.settings import Spec, label
 from groupbench.suite import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from groupbench.execute import Executor
     from groupbench.experiment import Experiment
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from groupbench.runner import Runner
     from groupbench.task import Task
 
+DEFAULT_BASELINE = "single"
+"""Of experiments that name none; then it need not be there."""
 DEFAULT_SUITE = "calibration"
 DEFAULT_GROUPINGS = ("single", "all", "pvi")
 DEFAULT_RUNNERS = ("encoder", "tfidf", "majority")
@@ -78,34 +81,66 @@ class Resolved:
         Raises:
             GroupbenchError: a name is unknown or a setting invalid; nothing was computed.
         """
-        suite = resolve_suite(experiment, plugins)
+        with _of_file(experiment, "suite"):
+            suite = resolve_suite(experiment, plugins)
 
         def strategy_of(spec: str) -> GroupingStrategy:
             return plugins.grouping(Spec.parse(spec))
 
         specs = experiment.groupings or tuple(Spec.parse(s) for s in DEFAULT_GROUPINGS)
-        strategies = tuple(StrategyChoice.of(plugins.grouping(spec)) for spec in specs)
+        with _of_file(experiment, "groupings"):
+            strategies = tuple(StrategyChoice.of(plugins.grouping(spec)) for spec in specs)
         _distinct([s.label for s in strategies], "grouping", experiment)
         chosen = [(choice.spec, choice.groupings) for choice in experiment.runners] or [
             (Spec.parse(name), None) for name in DEFAULT_RUNNERS
         ]
-        configured = _priced([plugins.runner(spec) for spec, _ in chosen], experiment)
+        with _of_file(experiment, "runners"):
+            made = [plugins.runner(spec) for spec, _ in chosen]
+        configured = _priced(made, experiment)
         runners = tuple(
             RunnerUse(RunnerIdentity(runner), _selected(names, strategies, experiment))
             for runner, (_, names) in zip(configured, chosen, strict=True)
         )
         _distinct([use.identity.label for use in runners], "runner", experiment)
         for allow in experiment.allow:
-            if allow.task not in suite.names:
-                raise UnknownNameError("task", allow.task, suite.names)
+            with _of_file(experiment, "allow", "[[allow]]: "):
+                if allow.task not in suite.names:
+                    raise UnknownNameError("task", allow.task, suite.names)
+                if allow.runner not in plugins.runners:
+                    raise UnknownNameError("runner", allow.runner, plugins.runners)
+        _demand_baseline(experiment, strategies)
+        with _of_file(experiment, "executor"):
+            executor = plugins.executor(Spec.parse(experiment.executor))
         return cls(
             experiment=experiment,
             suite=suite,
             strategies=strategies,
             runners=runners,
-            executor=plugins.executor(Spec.parse(experiment.executor)),
+            executor=executor,
             strategy_of=strategy_of,
             metrics={task.name: _metric(task, plugins) for task in suite},
+        )
+
+
+@contextmanager
+def _of_file(experiment: Experiment, field: str, more: str = "") -> Iterator[None]:
+    """Have messages about a field name the experiment file, where it came from there."""
+    try:
+        yield
+    except (SettingError, UnknownNameError) as problem:
+        if experiment.by_options(field):
+            raise
+        raise ExperimentError(f"{experiment.source}: {more}{problem}") from None
+
+
+def _demand_baseline(experiment: Experiment, strategies: Sequence[StrategyChoice]) -> None:
+    """Raise `ExperimentError` where gains are wanted against a grouping that is not there."""
+    labels = [strategy.label for strategy in strategies]
+    if experiment.baseline not in (DEFAULT_BASELINE, *labels):
+        problem = UnknownNameError("grouping", experiment.baseline, labels)
+        raise ExperimentError(
+            f"{experiment.where('baseline')}: baseline = '{experiment.baseline}' is none of this"
+            f" experiment: {problem}"
         )
 
 
@@ -140,7 +175,7 @@ def resolve_suite(experiment: Experiment, plugins: Plugins) -> Suite:
         twice = {name for name in experiment.tasks if experiment.tasks.count(name) > 1}
         if twice:
             raise ExperimentError(
-                f"{experiment.source}: task {', '.join(sorted(twice))} is named twice."
+                f"{experiment.where('suite')}: task {', '.join(sorted(twice))} is named twice."
             )
         tasks = tuple(plugins.task(name) for name in experiment.tasks)
         suite = Suite(experiment.name, tasks)
@@ -178,6 +213,6 @@ def _selected(
 def _distinct(labels: list[str], what: str, experiment: Experiment) -> None:
     if twice := sorted({name for name in labels if labels.count(name) > 1}):
         raise ExperimentError(
-            f"{experiment.source}: {what} {', '.join(twice)} is asked for twice; "
+            f"{experiment.where(f'{what}s')}: {what} {', '.join(twice)} is asked for twice; "
             f"give the second one other settings or leave it out."
         )

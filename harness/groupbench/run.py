@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from groupbench.allowance import Allowance
 from groupbench.bench import RunBench
 from groupbench.cell import Entry, Status
 from groupbench.combination import Combination
-from groupbench.errors import GroupbenchError
+from groupbench.errors import GroupbenchError, IncompatibleError, UnavailableError
 from groupbench.failure import describe_failure
-from groupbench.jobs import Limits
 from groupbench.policy import refusal, unpriced
 from groupbench.schedule import Scheduler
 
@@ -61,11 +61,10 @@ class Run:
     details: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        limits = self.resolved.experiment.limits
         self.scheduler = Scheduler(
             self.store,
             self.resolved.executor,
-            Limits(limits.max_hours, limits.max_usd, limits.fit_minutes, limits.fit_memory_gb),
+            Allowance(self.resolved.experiment.limits),
             self.progress,
         )
         self.benches = {
@@ -105,7 +104,7 @@ class Run:
             self._compute(ready, evidence)
             for combination in combinations:
                 if combination.status is None and not combination.groupings:
-                    self._decide(combination)
+                    self.decide(combination)
             self._compute(combinations, [])
             for position, combination in enumerate(combinations):
                 entries[position] = combination.entry()
@@ -171,20 +170,29 @@ class Run:
         for combination in combinations:
             if combination.strategy is None or combination.status is not None:
                 continue
-            bench = combination.bench
-            try:
-                plans = [bench.plan(draw) for draw in combination.strategy.draws]
-            except Exception as failure:  # noqa: BLE001 - a plugin may raise anything
-                self._fail(combination, failure)
-                continue
-            needed = [order for plan in plans for order in bench.orders(plan.fits)]
-            if needed:
-                evidence += needed
-            else:
-                self._decide(combination)
+            needed = self.evidence(combination)
+            evidence += needed
+            if combination.status is None and not needed:
+                self.decide(combination)
         return evidence
 
-    def _decide(self, combination: Combination) -> None:
+    def evidence(self, combination: Combination) -> list[FitOrder]:
+        """Return the fits that a combination's strategy needs in order to decide.
+
+        A strategy that cannot plan marks the combination, with the reason.
+        """
+        if combination.strategy is None:
+            return []
+        bench = combination.bench
+        try:
+            plans = [bench.plan(draw) for draw in combination.strategy.draws]
+            return [order for plan in plans for order in bench.orders(plan.fits)]
+        except Exception as failure:  # noqa: BLE001 - a plugin may raise anything
+            self._fail(combination, failure)
+            return []
+
+    def decide(self, combination: Combination) -> None:
+        """Have a combination's strategy propose; one that cannot marks it, with the reason."""
         if combination.strategy is None:
             return
         bench = combination.bench
@@ -197,7 +205,8 @@ class Run:
 
     def _fail(self, combination: Combination, failure: Exception) -> None:
         line, trace = describe_failure(failure)
-        combination.status = Status.FAILED
+        nobodys = isinstance(failure, UnavailableError | IncompatibleError)
+        combination.status = Status.SKIPPED if nobodys else Status.FAILED
         combination.reason = str(failure) if isinstance(failure, GroupbenchError) else line
         self.details[f"{combination.label}/{combination.identity.label}"] = trace
 

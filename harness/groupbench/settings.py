@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SECRET = re.compile(r"(key|token|secret|password)$", re.IGNORECASE)
+"""Names under which people put what no message may repeat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -85,6 +88,11 @@ def configure(cls: type[T], settings: Mapping[str, Any], *, where: str) -> T:
                 if near
                 else f"Known: {', '.join(sorted(known)) or 'none'}."
             )
+            if _SECRET.search(name):
+                raise SettingError(
+                    f"{where}: no setting named '{name}'. Keys are no settings: they come from the"
+                    f" environment. {mend}"
+                )
             raise SettingError(f"{where}: no setting named '{name}' (= {value!r}). {mend}")
     for name, value in settings.items():
         if isinstance(value, float) and not math.isfinite(value):

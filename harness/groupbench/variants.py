@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from groupbench.errors import DataError
 from groupbench.splits import divide
 from groupbench.task import Example, Kind, Split, Task
 
@@ -48,6 +49,9 @@ class Fold:
 
     Over all folds every example of train and dev-B is predicted once by a model that has not seen
     it (cross-fitting, for tasks with few dev examples). There is no test split.
+
+    Raises:
+        DataError: when called, there are too few rows for so many folds.
     """
 
     index: int
@@ -57,6 +61,11 @@ class Fold:
     def __call__(self, task: Task) -> Task:
         rows = (*task.data[Split.TRAIN], *task.data[Split.DEV_B])
         parts = divide(rows, task.kind, [1 / self.n_folds] * self.n_folds, seed=self.seed)
+        if min(map(len, parts)) == 0:
+            raise DataError(
+                f"{task.where}: {len(rows)} rows of train and dev-B cannot be cut into"
+                f" {self.n_folds} folds (documents and patients stay whole); use fewer folds."
+            )
         train = tuple(e for i, part in enumerate(parts) if i != self.index for e in part)
         data = {
             Split.TRAIN: train,

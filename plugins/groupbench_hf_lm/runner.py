@@ -81,6 +81,9 @@ class HfLmRunner(PromptedRunner):
         """It computes in this process."""
         return Place.LOCAL
 
+    def demand_writable(self) -> None:
+        """Nothing is kept: no server is asked."""
+
     def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
         """Return what a fit needs: the weights, and as much again for caches and logits."""
         try:

@@ -46,6 +46,8 @@ class HubLoader:
     """The classes of columns that hold plain numbers, by column: class 0 first."""
     drop_empty: str | None = None
     """A column; rows in which it is empty are left out."""
+    _only: tuple[str, ...] = field(default=SPLITS, init=False)
+    """Our splits that are read."""
 
     def __post_init__(self) -> None:
         if self.local:
@@ -92,6 +94,21 @@ class HubLoader:
         path = inside(folder / CARD, self.id, "[source] id")
         return replace(self, id=str(path.resolve()))
 
+    def only(self, splits: Sequence[str]) -> HubLoader:
+        """Return the loader of these of our splits; the data set need not have the others.
+
+        Raises:
+            ValueError: ``splits`` of the settings names another.
+        """
+        for split in self.splits:
+            if split not in splits:
+                raise ValueError(
+                    f"splits names {split!r}, which [divide] cuts from train; keep one."
+                )
+        made = replace(self)
+        object.__setattr__(made, "_only", tuple(splits))
+        return made
+
     def provenance(self) -> dict[str, str]:
         """Return where the rows were read: the data set and, of the hub's, the commit."""
         if self.local:
@@ -109,11 +126,11 @@ class HubLoader:
         """
         from groupbench_hub.download import load
 
-        wanted = {split: self.splits.get(split, split) for split in SPLITS}
+        wanted = {split: self.splits.get(split, split) for split in self._only}
         configs = self.config if isinstance(self.config, tuple) else (self.config,)
         parts: list[dict[str, ArrowColumns]] = [load(self, config, wanted) for config in configs]
         merged: dict[str, Mapping[str, Sequence[Any]]] = {}
-        for split in SPLITS:
+        for split in wanted:
             first = parts[0][split]
             for config, part in zip(configs, parts, strict=True):
                 if set(part[split]) != set(first):

@@ -48,7 +48,9 @@ class LoraRunner(PromptedRunner):
     deciding_modules: ClassVar[tuple[str, ...]] = (
         *DECIDING,
         *about.DECIDING,
-        *(f"groupbench.llm.{name}" for name in ("lessons", "served", "vllm_server", "weights")),
+        *(f"groupbench.llm.{name}" for name in ("lessons", "prompt_requests", "served")),
+        *(f"groupbench.llm.{name}" for name in ("vllm_server", "weights")),
+        "groupbench.apportion",
         "groupbench.information",
     )
 
@@ -182,7 +184,8 @@ class LoraRunner(PromptedRunner):
         from importlib.util import find_spec
 
         needed = [(module, "lora") for module in ("torch", "transformers", "peft", "jinja2")]
-        needed += [("openai", "lora,llm")] if self.engine == "vllm" else []
+        if self.engine == "vllm":
+            needed += [(module, "lora,llm") for module in ("aiohttp", "openai")]
         for module, extra in needed:
             if find_spec(module) is None:
                 return f"{module} is not installed: pip install 'groupbench[{extra}]'"
@@ -203,6 +206,11 @@ class LoraRunner(PromptedRunner):
     def example_steps(self, rows: Sequence[int]) -> int:
         """Return how many training examples a fit on tasks of so many rows sees, as planned."""
         return self.steps * self.batch_size if self.steps is not None else sum(rows) * self.epochs
+
+    def demand_writable(self) -> None:
+        """Make sure that what a server answers can be kept; in this process nothing is."""
+        if self.engine == "vllm":
+            super().demand_writable()
 
     def resources(self, group: Group, suite: Suite) -> Resources:  # noqa: ARG002 - the contract
         """Return what a fit needs: the weights twice, for activations and caches; no more."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groupbench.errors import DataError, SettingError
+from groupbench.errors import DataError, IncompatibleError
 from groupbench.grouping import Group, PlannedFits
 from groupbench.information import (
     Aggregate,
@@ -139,7 +139,7 @@ def measure(suite: Suite, workbench: Workbench, how: Measuring) -> list[TaskInfo
 
     Raises:
         DataError: a task has too few held-out examples.
-        SettingError: the runner gives no probabilities of labels.
+        IncompatibleError: the runner gives no probabilities of a task's labels.
         FitsFailedError: a fit could not be had.
     """
     groups = {task.name: Group.of([task.name]) for task in suite}
@@ -190,7 +190,7 @@ def rescaled(sample: Pointwise, entropy_bits: float) -> Pointwise:
 def _held_out(fit: FitEvidence, task: Task, runner: str) -> Predictions:
     predictions = fit.predictions(task.name, Split.DEV_B)
     if predictions.log_probs is None:
-        raise SettingError(
+        raise IncompatibleError(
             f"Runner {runner} gives no probabilities of labels (task {task.name}), and PVI is made "
             "of them. Choose one that does, for example encoder, or leave the task out."
         )

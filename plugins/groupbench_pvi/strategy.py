@@ -155,7 +155,7 @@ class Pvi:
 
         Raises:
             DataError: a task has too few dev-B examples, or (normalised) one label only.
-            SettingError: the runner gives no probabilities of labels.
+            IncompatibleError: the runner gives no probabilities of a task's labels.
         """
         from groupbench_pvi.proposal import propose
 

@@ -594,7 +594,10 @@ def test_rows_can_come_from_a_plugins_loader_with_settings(tmp_path: Path) -> No
         ),
         ({"m": 3}, "[source] loader squares: no setting named 'm' (= 3)."),
         ({"n": "six"}, "[source] loader squares: Expected `int`, got `str`"),
-        ({"skip": "test"}, "loader squares gave no test split, only train, validation."),
+        (
+            {"skip": "test"},
+            "gave no test split, only train, validation; [divide] can cut it from train.",
+        ),
         ({"uneven": True}, "columns have different lengths: {'text': 4, 'label': 5}."),
         ({"broken": True}, "[source] squares are out of stock; order some."),
     ],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,8 @@ from groupbench.task import Example, Kind, Split
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from groupbench.task import Task
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15, "seed": 1}
 
@@ -122,6 +125,39 @@ def test_a_card_can_have_one_file_or_lack_one_split(tmp_path: Path) -> None:
     assert len(task.data[Split.TRAIN]) == 30
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """A loader of a plugin that gives whatever it has."""
+
+    name: ClassVar[str] = "shelf"
+
+    splits: tuple[str, ...] = ("train",)
+
+    def __call__(self) -> dict[str, dict[str, list[str]]]:
+        return {
+            split: {"text": [f"{split} {i}" for i in range(40)], "label": ["a", "b"] * 20}
+            for split in self.splits
+        }
+
+
+def test_rows_of_a_loader_are_divided_too_and_its_other_splits_stay_aside(tmp_path: Path) -> None:
+    def task(name: str, splits: str, divide: str) -> Task:
+        card = f'[source]\nloader = "shelf"\nsplits = {splits}\n[divide]\n{divide}\n'
+        return load_card(make(tmp_path / name, card)).task({"shelf": Shelf})
+
+    all_of_it = "train = 0.5\nvalidation = 0.25\ntest = 0.25"
+    for name, splits in (("lone", '["train"]'), ("more", '["train", "test"]')):
+        data = task(name, splits, all_of_it).data
+        assert {split: len(part) for split, part in data.items()} == {
+            Split.TRAIN: 20, Split.DEV_A: 5, Split.DEV_B: 5, Split.TEST: 10
+        }  # fmt: skip
+        assert all(str(e.input).startswith("train ") for part in data.values() for e in part)
+    own = task("own", '["train", "test"]', "train = 0.75\nvalidation = 0.25").data
+    assert (len(own[Split.TRAIN]), len(own[Split.TEST])) == (30, 40)
+    with pytest.raises(DataError, match=r"gave no test split, only train; \[divide\] can cut"):
+        _ = task("bad", '["train"]', "train = 0.75\nvalidation = 0.25").data
+
+
 @pytest.mark.parametrize(
     ("divide", "words"),
     [
@@ -135,7 +171,6 @@ def test_a_card_can_have_one_file_or_lack_one_split(tmp_path: Path) -> None:
         ("train = 0.5\ntset = 0.5\n", ["tset", "'test'"]),
         ('train = "half"\ntest = 0.5\n', ["divide", "half"]),
         ('train = 0.5\ntest = 0.5\n[files]\ntest = "rows.jsonl"\n', ["[files] test", "keep one"]),
-        ('train = 0.5\ntest = 0.5\n[source]\nloader = "hub"\n', ["[divide] and [source]"]),
     ],
 )
 def test_a_division_that_cannot_be_is_one_message(

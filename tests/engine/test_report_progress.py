@@ -44,7 +44,7 @@ def test_without_a_terminal_each_finished_fit_is_a_line() -> None:
     assert [lines[0], *lines[2:]] == [
         "2 fits to compute, 1 from the store",
         "[2/2] encoder {mrpc} seed 0: stored already",
-        "1 fits to compute, 0 from the store",
+        "1 fit to compute, 0 from the store",
         "[3/3] encoder {cola, mrpc} seed 0: failed after 12 s: out of memory [/bold]\\x1b[2J",
         "max_hours = 1.0 was reached.",
     ]

@@ -154,6 +154,21 @@ def test_splits_can_have_other_names_and_be_slices(tmp_path: Path) -> None:
     assert len(examples(folder)) == 10
 
 
+def test_a_data_set_without_a_test_split_is_divided(tmp_path: Path) -> None:
+    rows = {"text": [f"t{i}" for i in range(40)], "label": ["good", "bad"] * 20}
+    save(tmp_path / "d" / "train.jsonl", rows)
+    divide = "[divide]\ntrain = 0.5\nvalidation = 0.25\ntest = 0.25\n"
+
+    folder = make(tmp_path, {"id": "./d"}, divide)
+    assert len(examples(folder, Split.TRAIN)) == 20
+    assert len(examples(folder)) == 10
+
+    make(tmp_path, {"id": "./d", "splits": {"test": "train[:9]"}}, divide)
+    assert "[source] splits names 'test', which [divide] cuts from train; keep one." in said(
+        lambda: examples(folder)
+    )
+
+
 def two_configurations(folder: Path) -> None:
     for config in ("cats", "dogs"):
         for split in SPLITS:

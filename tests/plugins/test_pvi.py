@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pvi_bench import Bench, noisy_task
 
-from groupbench.errors import DataError, SettingError
+from groupbench.errors import DataError, IncompatibleError, SettingError
 from groupbench.grouping import Group, Grouping
 from groupbench.search import adjusted_rand_index
 from groupbench.settings import configure, describe
@@ -314,7 +314,7 @@ def test_one_task_is_one_group() -> None:
 
 def test_a_runner_without_probabilities_is_refused_with_its_name() -> None:
     bench = bench_of(noisy_task("a", noise=0.1), noise={"a": 0.1}, with_log_probs=False)
-    with pytest.raises(SettingError, match="Runner fake gives no probabilities"):
+    with pytest.raises(IncompatibleError, match="Runner fake gives no probabilities"):
         proposed(bench)
 
 

@@ -1,8 +1,8 @@
 """Task cards: a task declared by a TOML file and the data beside it.
 
 A card is a folder with ``card.toml`` and ``train``, ``validation`` and ``test`` as ``.parquet``,
-``.jsonl``, ``.csv`` or ``.tsv``; its ``[divide]`` table can have splits cut from the train file.
-Or its ``[source]`` table names a loader that gives the rows.
+``.jsonl``, ``.csv`` or ``.tsv``. Or its ``[source]`` table names a loader that gives the rows. Its
+``[divide]`` table can have splits cut from train.
 """
 
 from __future__ import annotations
@@ -74,6 +74,22 @@ class LocalRowLoader(Protocol):
         ...
 
 
+@runtime_checkable
+class SelectiveRowLoader(Protocol):
+    """A `RowLoader` that can also give some of the splits: where a card divides train into others.
+
+    One that cannot gives them all, and those that the card divides are left aside.
+    """
+
+    def only(self, splits: Sequence[str]) -> RowLoader:
+        """Return the loader that reads and gives ``splits`` alone.
+
+        Raises:
+            ValueError: its settings say something of another split.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class TaskCard:
     """What a card says, checked."""
@@ -104,8 +120,8 @@ class TaskCard:
     """File names by split, where they are not ``<split>.<suffix>``; and ``quotes``, false where
     ``"`` is a character like any other in CSV and TSV."""
     divide: Mapping[str, float] = field(default_factory=dict)
-    """Shares of the splits that are cut from the train file, train's own among them; and ``seed``.
-    A split that is not named has a file of its own. Empty: every split has."""
+    """Shares of the splits that are cut from train's rows, train's own among them; and ``seed``.
+    A split that is not named has rows of its own. Empty: every split has."""
     source: Mapping[str, Any] | None = None
     """``loader`` names a plugin's loader; the other keys are its settings."""
     schema: str = SCHEMA
@@ -157,6 +173,11 @@ class TaskCard:
                 columns[role] = name
         return Layout(self.kind, self.labels, columns)
 
+    @property
+    def own_splits(self) -> tuple[str, ...]:
+        """The splits that have rows of their own: train, and those that are not cut from it."""
+        return tuple(split for split in SPLITS if split == "train" or split not in self.divide)
+
     def _row_loader(self, loaders: Mapping[str, type]) -> RowLoader | None:
         if self.source is None:
             return None
@@ -172,7 +193,12 @@ class TaskCard:
         except SettingError as problem:
             raise CardError(str(problem)) from None
         if isinstance(loader, LocalRowLoader):
-            return loader.beside(Path(self.path).parent)
+            loader = loader.beside(Path(self.path).parent)
+        if self.divide and isinstance(loader, SelectiveRowLoader):
+            try:
+                loader = loader.only(self.own_splits)
+            except ValueError as problem:
+                raise CardError(f"{self.path}: [source] {problem}") from None
         return loader
 
     def _check_names(self) -> None:
@@ -247,9 +273,8 @@ class TaskCard:
                 raise CardError(f"{self.path}: [files] {key} = {value!r}: expected {wanted}.")
         check_divide(self.divide, self.files, self.path)
         if self.source is not None:
-            for table in ("files", "divide"):
-                if getattr(self, table):
-                    raise CardError(f"{self.path}: has both [{table}] and [source]; keep one.")
+            if self.files:
+                raise CardError(f"{self.path}: has both [files] and [source]; keep one.")
             if not isinstance(self.source.get("loader"), str):
                 raise CardError(
                     f'{self.path}: [source] needs a loader, for example loader = "hub".'

@@ -50,7 +50,8 @@ def source_key(card: TaskCard) -> str | None:
     if card.source is None:
         return None
     layout = card.layout
-    return digest([card.name, card.kind, card.labels, layout.columns, card.source])
+    divide = [card.divide] if card.divide else []
+    return digest([card.name, card.kind, card.labels, layout.columns, card.source, *divide])
 
 
 def note_loaded(card: TaskCard, sizes: Mapping[str, int], provenance: Mapping[str, str]) -> None:

@@ -59,11 +59,8 @@ class CardLoader:
         names = {key: str(name) for key, name in self.card.files.items() if key != "quotes"}
         quotes = bool(self.card.files.get("quotes", True))
         wanted = tuple(layout.columns.values())
-        own = [split for split in SPLITS if split == "train" or split not in self.card.divide]
-        return {
-            split: read_table(path, wanted, quotes=quotes)
-            for split, path in split_files(Path(self.card.path), names, own).items()
-        }
+        found = split_files(Path(self.card.path), names, self.card.own_splits)
+        return {split: read_table(path, wanted, quotes=quotes) for split, path in found.items()}
 
     def _loaded(self, rows: RowLoader, layout: Layout) -> dict[str, Table]:
         name = (self.card.source or {}).get("loader")
@@ -72,11 +69,12 @@ class CardLoader:
         except (CardError, DataError) as problem:
             raise type(problem)(f"{self.card.path}: [source] {problem}") from None
         tables = {}
-        for split in SPLITS:
+        for split in self.card.own_splits:
             if split not in loaded:
+                mend = "" if split == "train" else "; [divide] can cut it from train"
                 raise DataError(
                     f"{self.card.path}: loader {name} gave no {split} split, only"
-                    f" {', '.join(sorted(loaded)) or 'none'}."
+                    f" {', '.join(sorted(loaded)) or 'none'}{mend}."
                 )
             where = f"{self.card.path}: {split} from loader {name}"
             tables[split] = select(loaded[split], tuple(layout.columns.values()), where)

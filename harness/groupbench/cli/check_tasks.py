@@ -83,6 +83,13 @@ def check_tasks(
         raise SystemExit(EXIT_FAILED)
 
 
+def _is_path(name: str, plugins: Plugins) -> bool:
+    """Return whether a name is meant as a folder: a file that is no task will be said to be one."""
+    if os.sep in name or Path(name).is_dir():
+        return True
+    return Path(name).is_file() and name not in plugins.tasks
+
+
 def _chosen(
     plugins: Plugins, what: Sequence[str], tasks_dirs: Sequence[Path], suite: str | None
 ) -> tuple[list[Task], list[Finding]]:
@@ -91,7 +98,7 @@ def _chosen(
     from groupbench.plugins.catalogue import Lazily
 
     loaders = Lazily(plugins.offered("loaders"), plugins.loader)
-    named = [Path(name) for name in what if os.sep in name or Path(name).is_dir()]
+    named = [Path(name) for name in what if _is_path(name, plugins)]
     names = [name for name in what if Path(name) not in named]
     if not (what or tasks_dirs or suite):
         raise click.UsageError("Name tasks, a folder of cards (--tasks-dir), or a --suite.")

@@ -10,7 +10,15 @@ from groupbench.cli.common import common_options
 from groupbench.cli.options import experiment_options, json_option, read_experiment
 
 
-@click.command()
+class _Cell(click.Command):
+    """A command whose first argument may be ``-/runner/seed``, as boards show no grouping."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read such an argument as ``runner/seed``: no option begins with a dash and a slash."""
+        return super().parse_args(ctx, [argument.removeprefix("-/") for argument in args])
+
+
+@click.command(cls=_Cell)
 @click.argument("cell")
 @experiment_options
 @json_option
@@ -21,8 +29,8 @@ def explain(
 ) -> None:
     """Say what the key of CELL is made of, and which part changed if it must be computed.
 
-    CELL is grouping/runner/seed (a grouping of - for runners that do not share), or the first
-    digits of a fit's key. EXPERIMENT and options are those of `groupbench run`.
+    CELL is grouping/runner/seed (runner/seed for runners that do not share), or the first digits
+    of a fit's key. EXPERIMENT and options are those of `groupbench run`.
     """
     from dataclasses import asdict
 

@@ -40,6 +40,8 @@ def show(
     from groupbench.leaderboard.boards import read_board
     from groupbench.store import Store
 
+    if markdown and as_json:
+        raise click.UsageError("--json and --markdown are two forms of one page: leave one out.")
     stored = read_board(Store.open(folder, create=False), name)
     plugins = open_plugins(context)
     board = Leaderboard.of(

@@ -115,8 +115,11 @@ def read_experiment(
     caps = {"train": max_train, "validation": max_validation, "test": max_test}
     limits = {"max_hours": max_hours, "fit_minutes": fit_minutes, "fit_memory_gb": fit_memory_gb}
     limits["max_usd"] = max_usd
-    changes["caps"] = replace(base.caps, **_given(caps))
-    changes["limits"] = replace(base.limits, **_given(limits))
+    if given := _given(caps):
+        changes["caps"] = replace(base.caps, **given)
+    if given := _given(limits):
+        changes["limits"] = replace(base.limits, **given)
+    changes["overridden"] = tuple(changes)
     return replace(base, **changes)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from typing import TYPE_CHECKING
 
 from groupbench.llm.weights import OpenModel
 from groupbench.model_files import MissingModelError
 from groupbench.offline import offline_because
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,73 @@ PRESETS = {
 """By short name."""
 
 
-def source_of(model: str) -> OpenModel:
+@dataclass(frozen=True, slots=True)
+class PresetModel(OpenModel):
+    """A model as runners that know presets name it: where it is missing, they are told of."""
+
+    @property
+    def gated(self) -> bool:
+        """Whether it is a preset whose licence must be accepted first."""
+        return any(preset.hub == self.name and preset.gated for preset in PRESETS.values())
+
+    @property
+    def mistyped(self) -> bool:
+        """Whether it looks like a preset's short name and is none."""
+        plain = not self.is_folder and "/" not in self.name
+        return plain and bool(get_close_matches(self.name, PRESETS, n=1, cutoff=0.7))
+
+    def find(self) -> Path:
+        """Return the folder of its files on this machine; see `OpenModel.find`."""
+        try:
+            return OpenModel.find(self)
+        except MissingModelError as missing:
+            raise self._explained(missing) from None
+
+    def fetch(self) -> Path:
+        """Return the folder of its files, downloading what is missing; see `OpenModel.fetch`."""
+        if self.mistyped:
+            return self.find()  # a hub would be asked for what nobody has
+        return OpenModel.fetch(self)
+
+    def _explained(self, missing: MissingModelError) -> MissingModelError:
+        if self.mistyped:
+            first, *others = presets_like(self.name)
+            return MissingModelError(
+                f"model = '{self.name}' is no preset. Did you mean '{first}'? Others, nearest"
+                f" first: {', '.join(others)}. Any other model is named by its folder, or as"
+                " OWNER/NAME."
+            )
+        if self.gated:
+            return MissingModelError(
+                f"{missing} It is gated: accept its licence at https://huggingface.co/{self.name}"
+                " and log in with hf auth login first."
+            )
+        if self.is_folder or "/" in self.name:
+            return missing
+        return MissingModelError(
+            f"{missing} A preset is one of {', '.join(presets_like(self.name))}."
+        )
+
+
+def presets_like(name: str) -> list[str]:
+    """Return the short names of all presets, those that are written most like ``name`` first.
+
+    >>> presets_like("lama-3-8b")[0]
+    'llama3-8b'
+    """
+    return sorted(PRESETS, key=lambda known: -SequenceMatcher(None, name, known).ratio())
+
+
+def source_of(model: str) -> PresetModel:
     """Return where the files of a model come from: a preset, a folder or a hub id.
 
     >>> source_of("llama2-7b@v1")
-    OpenModel(name='meta-llama/Llama-2-7b-chat-hf', revision='v1')
+    PresetModel(name='meta-llama/Llama-2-7b-chat-hf', revision='v1')
     """
     name, at, revision = model.partition("@")
     preset = PRESETS.get(name)
-    return OpenModel.of(f"{preset.hub}{at}{revision}" if preset else model)
+    found = OpenModel.of(f"{preset.hub}{at}{revision}" if preset else model)
+    return PresetModel(found.name, found.revision)
 
 
 def demand_model(model: str) -> None:
@@ -57,15 +119,7 @@ def demand_model(model: str) -> None:
     source = source_of(model)
     try:
         source.find()
-    except MissingModelError as missing:
-        preset = PRESETS.get(model.partition("@")[0])
-        if preset is not None and preset.gated:
-            raise MissingModelError(
-                f"{missing} It is gated: accept its licence at"
-                f" https://huggingface.co/{preset.hub} and log in with hf auth login first."
-            ) from None
-        near = get_close_matches(source.name, PRESETS, n=1, cutoff=0.7)
-        if near and not source.is_folder and "/" not in source.name:
-            raise MissingModelError(f"{missing} Did you mean '{near[0]}'?") from None
-        if offline_because() or source.is_folder or not model.strip():
+    except MissingModelError:
+        here = source.is_folder or not model.strip()
+        if here or source.gated or source.mistyped or offline_because():
             raise

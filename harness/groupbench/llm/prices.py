@@ -175,7 +175,9 @@ class Prices:
             document = tomllib.loads(over.read_text(encoding="utf-8"))
         except OSError as problem:
             raise SettingError(f"Prices {over} cannot be read: {problem.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        except UnicodeDecodeError as problem:
+            raise SettingError(f"Prices {over}: not UTF-8 at byte {problem.start}.") from None
+        except tomllib.TOMLDecodeError as problem:
             raise SettingError(f"Prices {over}: not TOML: {problem}.") from None
         return _overlaid(prices, document, str(over))
 

@@ -11,6 +11,7 @@ import base64
 import json
 import logging
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -24,6 +25,23 @@ STRUCK_OUT = "[key]"
 
 MIN_LENGTH = 8
 """Characters of a key. Shorter ones could not be struck out without spoiling ordinary text."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def demand_variable(setting: str, name: str) -> None:
+    """Refuse a setting that cannot name an environment variable: a key was put in its place.
+
+    Settings are shown and stored, so that the key would be too.
+
+    Raises:
+        ValueError: it cannot; the message never shows it.
+    """
+    if name and _VARIABLE.fullmatch(name) is None:
+        raise ValueError(
+            f"{setting} must be the name of an environment variable, as MY_KEY. A key itself is no"
+            " setting: put it in the environment and name its variable"
+        )
 
 
 def read_key(variable: str, environment: Mapping[str, str] | None = None) -> str:

@@ -34,7 +34,7 @@ def plan_table(document: Mapping[str, Any]) -> Text:
         lines.append(
             f"Not decided yet, counted as groups of one: {', '.join(document['undecided'])}."
         )
-    for row in (*document["refused"], *document["skipped"]):
+    for row in (*document["refused"], *document["skipped"], *document["failed"]):
         which = "/".join(filter(None, [row["grouping"], row["runner"]]))
         lines.append(f"{row['status']}: {which}: {row['reason']}")
     return Text("\n".join(map(plain, lines)))
@@ -48,11 +48,12 @@ def _estimate(row: Mapping[str, Any], limit: float | None) -> Iterator[str]:
         what = f"asks a model ({fits}); how much is not known"
         yield f"{row['runner']}{also} {what}: {row['problem']}"
         return
-    stored = f" ({row['stored_answers']:,} stored, free)" if row["stored_answers"] else ""
+    n_stored, n = row["stored_answers"], f"{row['examples']:,}"
+    stored = f" ({n_stored:,} of {n} already answered, free)" if n_stored else ""
     yield (
-        f"{row['runner']}{also} would ask about {row['examples']:,} examples{stored} in {fits}:"
+        f"{row['runner']}{also} would ask about {n} examples{stored} in {fits}:"
         f" {row['tokens_in']:,} tokens in and {row['tokens_out']:,} out, at most"
-        f" {row['tokens_in_worst']:,} and {row['tokens_out_worst']:,}; {_usd(row)}."
+        f" {row['tokens_in_worst']:,} and {row['tokens_out_worst']:,}; {_usd(row, limit)}."
     )
     yield (
         f"  Estimated from {row['prompts_built']:,} of its prompts; tokens by {row['counted_by']}."
@@ -62,11 +63,12 @@ def _estimate(row: Mapping[str, Any], limit: float | None) -> Iterator[str]:
         yield f"  max_usd = {limit} would not be enough for it at worst."
 
 
-def _usd(row: Mapping[str, Any]) -> str:
+def _usd(row: Mapping[str, Any], limit: float | None) -> str:
     if row["usd"] is not None:
         return f"about {dollars(row['usd'])}, at most {dollars(row['usd_worst'])}"
     if row["usd_per_hour"] is not None:
-        return f"{dollars(row['usd_per_hour'])} an hour"
+        uncounted = ", which max_usd does not count" if limit is not None else ""
+        return f"{dollars(row['usd_per_hour'])} an hour{uncounted}"
     return "nobody bills tokens" if row["place"] == "local" else "its price is not known"
 
 

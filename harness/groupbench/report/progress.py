@@ -106,7 +106,8 @@ class PlainProgress:
         self._count.n_planned += n_fits
         self._count.n_cached += n_cached
         if n_fits:
-            self._say(f"{n_fits} fits to compute, {n_cached} from the store")
+            fits = "fit" if n_fits == 1 else "fits"
+            self._say(f"{n_fits} {fits} to compute, {n_cached} from the store")
 
     def started(self, label: str) -> None: ...
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from groupbench.hookspecs import hookimpl
 from groupbench_fixture.runner import AbsentRunner, CloudRunner, CountingRunner
 from groupbench_fixture.served import ServedRunner
-from groupbench_fixture.strategy import HalvesStrategy, PeekingStrategy, RaisingStrategy
+from groupbench_fixture.strategy import (
+    HalvesStrategy,
+    PeekingStrategy,
+    RaisingStrategy,
+    UnfitStrategy,
+)
 
 
 @hookimpl
@@ -15,4 +20,4 @@ def groupbench_register_runners() -> list[type]:
 
 @hookimpl
 def groupbench_register_groupings() -> list[type]:
-    return [HalvesStrategy, PeekingStrategy, RaisingStrategy]
+    return [HalvesStrategy, PeekingStrategy, RaisingStrategy, UnfitStrategy]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from groupbench.errors import IncompatibleError
 from groupbench.grouping import Group, Grouping, Plan, PlannedFits
 from groupbench.task import Split
 
@@ -53,6 +54,22 @@ class PeekingStrategy(HalvesStrategy):
             fit = workbench.fits([group])[group, workbench.seeds[0]]
             fit.predictions(group.trains[0], Split.TEST)
         return Grouping.partition([suite.names])
+
+
+@dataclass(frozen=True)
+class UnfitStrategy(HalvesStrategy):
+    """Goes together with nothing."""
+
+    name: ClassVar[str] = "unfit"
+    summary: ClassVar[str] = "Fits no runner; for tests."
+
+    def plan(self, suite: Suite, workbench: Workbench) -> Plan:
+        del suite, workbench
+        return Plan()
+
+    def propose(self, suite: Suite, workbench: Workbench) -> Grouping:
+        del workbench
+        raise IncompatibleError(f"unfit needs what {suite.names[0]} lacks.")
 
 
 @dataclass(frozen=True)

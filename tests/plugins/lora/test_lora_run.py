@@ -57,6 +57,63 @@ def test_pvi_decides_groups_on_it(site: Site, tmp_path: Path, llama: str) -> Non
     assert trains == ["alpha", "beta"]
 
 
+HEAVY = ("torch", "transformers", "peft", "openai")
+
+
+def test_what_is_stored_imports_nothing_heavy(site: Site, tmp_path: Path, llama: str) -> None:
+    cards = write_tasks(tmp_path / "cards", ["alpha", "beta"], n=8)
+
+    def run(seed: int) -> Any:
+        return site.groupbench(
+            *("run", "--tasks-dir", cards, "--task", "alpha", "--task", "beta", "--seed", seed),
+            *("--grouping", "all", "--grouping", "pvi", "--json", "--store", tmp_path / "store"),
+            *("--runner", f"lora:model={llama},{BRIEF}"),
+            timeout=300,
+        )
+
+    first = run(0)
+    assert first.returncode == 0, first.stderr
+    for name in HEAVY:  # found before the real one; whoever imports it is told off
+        (site.folder / f"{name}.py").write_text(f"raise RuntimeError('{name} was imported')\n")
+    again = run(0)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["entries"] == json.loads(first.stdout)["entries"]
+    other = run(1)
+    assert other.returncode != 0
+    assert "was imported" in other.stdout + other.stderr
+
+
+def test_entities_that_are_written_make_pvi_a_skipped_row(
+    site: Site, tmp_path: Path, llama: str
+) -> None:
+    cards = write_tasks(tmp_path / "cards", ["alpha"], n=4)
+    folder = cards / "names"
+    folder.mkdir()
+    (folder / "card.toml").write_text(
+        'name = "names"\nkind = "token"\ndomain = "made"\ndata_class = "open"\n'
+        'labels = ["O", "B-x", "I-x"]\nmetrics = ["seqeval_f1"]\n'
+    )
+    row = json.dumps({"tokens": ["the", "drug"], "tags": ["O", "B-x"]}) + "\n"
+    for split in ("train", "validation", "test"):
+        (folder / f"{split}.jsonl").write_text(row * 4)
+    common = [
+        *("--tasks-dir", cards, "--task", "alpha", "--task", "names", "--store", tmp_path / "s"),
+        *("--runner", f"lora:model={llama},{BRIEF},max_output=4", "--json"),
+    ]
+    chosen = ("--grouping", "single", "--grouping", "pvi")
+    done = site.groupbench("run", *common, *chosen, timeout=300)
+    assert done.returncode == 0, done.stderr
+    entries = {entry["grouping"]: entry for entry in json.loads(done.stdout)["entries"]}
+    assert entries["single"]["status"] == "ok"
+    assert entries["pvi"]["status"] == "skipped"
+    assert "gives no probabilities of labels (task names)" in entries["pvi"]["reason"]
+    planned = json.loads(site.groupbench("run", *common, *chosen, "--dry-run").stdout)
+    assert [row["grouping"] for row in planned["skipped"]] == ["pvi"]
+    asked = site.groupbench("group", *common, "--grouping", "pvi")
+    assert asked.returncode == 2
+    assert "task names" in asked.stderr
+
+
 def test_a_prompt_is_shown_as_it_is_trained_on(site: Site, tmp_path: Path, llama: str) -> None:
     cards = write_tasks(tmp_path / "cards", ["alpha"], n=8)
     shown = site.groupbench(
