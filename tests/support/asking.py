@@ -93,11 +93,15 @@ def ask(
 ) -> tuple[dict[Any, Result], Requester]:
     """Ask everything through a client, the openai SDK's unless another is given.
 
-    Return the results by tag, and what asked.
+    Return the results by tag, and what asked. No result may come twice.
     """
     got: dict[Any, Result] = {}
     rng = random.Random(1)  # noqa: S311 - seeded jitter
     settings = {"patience": QUICK, "rng": rng, "redact": Redactor([KEY]), **parts}
+
+    def take(request: Request, result: Result) -> None:
+        assert request.tag not in got, f"{request.tag} was answered twice"
+        got[request.tag] = result
 
     async def run() -> Requester:
         async with make(url, KEY) as client:
@@ -105,7 +109,7 @@ def ask(
             if recorder is not None:
                 recorder.append(recording)
             requester = Requester(recording, SERVED, **settings)
-            await requester.ask(requests, lambda request, result: got.update({request.tag: result}))
+            await requester.ask(requests, take)
             return requester
 
     return got, asyncio.run(run())

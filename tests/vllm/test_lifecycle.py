@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 from sites import Site, write_tasks
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from groupbench.llm.client import Reply
 
 START_SECONDS = 400
+N_WRITTEN = 900
+"""Tokens, which take a tiny model a second or more."""
 
 
 def arguments(tasks: Path, llama: Path, *more: str) -> list[str]:
@@ -60,6 +63,17 @@ def engine_of(run: int) -> int | None:
 def scores(text: str) -> Any:
     """Return the scores of the leaderboard in a run's JSON."""
     return [entry["scores"] for entry in json.loads(text)["entries"]]
+
+
+def n_running(server: str) -> int:
+    """Return how many requests a server's engine works on."""
+    with urlopen(f"{server}/metrics") as page:  # noqa: S310 - on loopback
+        lines = page.read().decode().splitlines()
+    return sum(
+        int(float(line.rpartition(" ")[2]))
+        for line in lines
+        if line.startswith("vllm:num_requests_running")
+    )
 
 
 def n_answers(cache: Path) -> int:
@@ -134,7 +148,7 @@ def test_what_is_in_flight_when_it_is_told_to_stop_is_finished(
         async with OpenAIClient(address["url"], address["api_key"]) as client:
             body: dict[str, Any] = {
                 "model": "tiny",
-                "max_tokens": 400,
+                "max_tokens": N_WRITTEN,
                 "ignore_eos": True,
                 "temperature": 0,
             }
@@ -144,8 +158,9 @@ def test_what_is_in_flight_when_it_is_told_to_stop_is_finished(
                 )
                 for i in range(24)
             ]
-            await asyncio.sleep(1.0)
-            assert not any(call.done() for call in calls)
+            base = address["url"].removesuffix("/v1")
+            while await asyncio.to_thread(n_running, base) < len(calls):
+                assert not any(call.done() for call in calls)
             began = time.monotonic()
             await asyncio.to_thread(server.stop)
             return await asyncio.gather(*calls), time.monotonic() - began
@@ -156,7 +171,7 @@ def test_what_is_in_flight_when_it_is_told_to_stop_is_finished(
         server.stop()
     assert [reply.status for reply in replies] == [200] * 24
     usages = [json.loads(reply.text)["usage"]["completion_tokens"] for reply in replies]
-    assert usages == [400] * 24
+    assert usages == [N_WRITTEN] * 24
     assert seconds < 40
     assert not server.alive()
     assert [p for p, (_, sid, _) in processes().items() if sid == pid] == []

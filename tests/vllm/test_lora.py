@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sites import Site, write_tasks
 
+from groupbench.llm.fitting import SCORES
 from groupbench.runner import FitRequest, FitResult
 from groupbench.task import Kind
 from groupbench.testing.toy import request_for, toy_task
@@ -63,6 +64,10 @@ def test_each_adapter_answers_behind_the_server_as_in_this_process(
             assert output.log_probs is not None
             assert other.log_probs is not None
             np.testing.assert_allclose(other.log_probs, output.log_probs, atol=NATS)
+    read, wanted = behind.arrays[SCORES], here.arrays[SCORES]
+    assert set(read) == set(wanted)
+    for name, sums in wanted.items():
+        np.testing.assert_allclose(read[name], sums, atol=NATS, err_msg=name)
     facts: Any = behind.training["model"]
     assert facts["canary"]["off_nats"] < NATS < 100 * NATS < facts["canary"]["moved_nats"]
 

@@ -13,13 +13,18 @@ import pytest
 from sites import Site, write_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 N = 100
 
 
-def run(site: Site, tmp_path: Path, model: Path, settings: str) -> dict[str, dict[str, Any]]:
+def run(
+    site: Site, tmp_path: Path, served: tuple[Path, Mapping[str, str]], settings: str
+) -> dict[str, dict[str, Any]]:
     """Return what both runners predict: by runner and task, a table sorted by example."""
+    model, address = served
+    attached = f"url={address['url']},key_variable=SERVED_KEY,served_as={model.name}"
     tasks = tmp_path / "cards"
     if not tasks.exists():
         write_tasks(tasks, ["alpha", "beta"], n=N)
@@ -28,11 +33,13 @@ def run(site: Site, tmp_path: Path, model: Path, settings: str) -> dict[str, dic
         [
             sys.executable, "-m", "groupbench", "run", "--tasks-dir", str(tasks),
             "--task", "alpha", "--task", "beta", "--grouping", "single", "--json",
-            "--runner", f"vllm:model={model},dtype=float32,max_model_len=1024,{settings}",
+            "--runner", f"vllm:model={model},{attached},{settings}",
             "--runner", f"hf-lm:model={model},dtype=float32,{settings}",
             "--store", str(store),
         ],
-        env=site.environment(GROUPBENCH_CACHE=str(tmp_path / "cache")),
+        env=site.environment(
+            GROUPBENCH_CACHE=str(tmp_path / "cache"), SERVED_KEY=address["api_key"]
+        ),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -56,13 +63,11 @@ def run(site: Site, tmp_path: Path, model: Path, settings: str) -> dict[str, dic
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("manner", ["llama3", "llama2"])
 def test_scores_and_texts_are_those_of_the_reference(
-    site: Site, tmp_path: Path, manner: str, request: pytest.FixtureRequest
+    site: Site, tmp_path: Path, served: tuple[Path, Mapping[str, str]]
 ) -> None:
-    model: Path = request.getfixturevalue(manner)
     for shots in (0, 2):
-        scored = run(site, tmp_path, model, f"mode=score,shots={shots}")
+        scored = run(site, tmp_path, served, f"mode=score,shots={shots}")
         assert set(scored) == {"vllm", "hf-lm"}
         for task in ("alpha", "beta"):
             ours, reference = scored["vllm"][task], scored["hf-lm"][task]
@@ -72,7 +77,7 @@ def test_scores_and_texts_are_those_of_the_reference(
             np.testing.assert_allclose(log_probs[0], log_probs[1], atol=1e-4)
             assert ours["predicted"] == reference["predicted"]
 
-    written = run(site, tmp_path, model, "mode=text")
+    written = run(site, tmp_path, served, "mode=text")
     same = total = 0
     for task in ("alpha", "beta"):
         ours, reference = written["vllm"][task], written["hf-lm"][task]

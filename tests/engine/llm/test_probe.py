@@ -130,3 +130,19 @@ def test_another_model_that_answers_ends_it() -> None:
         pytest.raises(StoppedError, match="'tiny-1' was asked and 'someone' answered"),
     ):
         find_out(server)
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1-2025-04-14", "gpt-6-luna", "org/Llama-2-7b-base", "x5"])
+def test_nothing_is_inferred_from_a_models_name(name: str) -> None:
+    async def ask(server: PretendingServer) -> Probed:
+        async with OpenAIClient(server.url, KEY) as client:
+            return await probe(client, name, patience=HASTY)
+
+    fields = {"structured_outputs", "logprob_token_ids"}
+    with PretendingServer(model=name) as server:
+        assert asyncio.run(ask(server)).capabilities == ALL
+        bodies = [body for _, body in server.seen if body["model"] == name]
+        assert all("temperature" in body for body in bodies)
+    with PretendingServer(model=name, ignores=frozenset(fields)) as server:
+        found = asyncio.run(ask(server)).capabilities
+    assert found - {"echo_scores"} == ALL - {"choice", "label_reads"}

@@ -10,6 +10,7 @@ import random
 import re
 import time
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,8 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
     n = 10_000
     faults = tuple(f for f in TRANSIENT if f not in {"429 date", "hang", "drip"})
     with FaultServer(faults=scattered(2 * n, 0.05, faults), wait=0.005) as server:
-        right = n_got = pulled = furthest = 0
+        right = pulled = furthest = 0
+        results: Counter[int] = Counter()
 
         def requests() -> Iterator[Request]:
             nonlocal pulled, furthest
@@ -118,8 +120,8 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
                 yield request
 
         def got(request: Request, result: Result) -> None:
-            nonlocal right, n_got
-            n_got += 1
+            nonlocal right
+            results[request.tag] += 1
             right += isinstance(result, Answer) and result.reply == truth(request)
 
         async def run() -> None:
@@ -127,7 +129,8 @@ def test_ten_thousand_requests_with_five_percent_mixed_faults_end_like_a_run_wit
                 await Requester(client, SERVED, patience=QUICK, at_once=16).ask(requests(), got)
 
         asyncio.run(run())
-    assert right == n == n_got
+    assert results == Counter(range(n)), "each is answered exactly once"
+    assert right == n
     assert furthest <= 16, "no more are held than workers"
     assert asked_again(server) == []
     assert len({seen.key for seen in server.seen}) == n

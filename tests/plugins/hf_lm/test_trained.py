@@ -34,8 +34,10 @@ def test_its_prompts_hold_the_labels_as_the_list_of_answers_and_nowhere_else() -
     (task,) = (task for task in Calibration().build() if task.name == TASK)
     wording = Wording.of(task)
     builder = PromptBuilder(task, wording, Mode.TEXT, MessagesForm(), limit=4096)
-    examples = task.loader()[Split.TEST]
+    data = task.loader()
+    examples = data[Split.TEST]
     assert len(examples) >= 500
+    assert not {e.text for e in examples} & {e.text for e in data[Split.TRAIN]}, "all are unseen"
     for example in examples:
         prompt = builder.build(example)
         assert prompt.text.count(prompt.parts["labels"]) == 1
