@@ -1,7 +1,8 @@
 """A server for tests of starting and stopping one; run as a program.
 
 Arguments: port, model name, and what it does: ``ready``, ``dies``, ``never``, ``other``, ``deaf``
-(ignores SIGTERM), ``family`` (starts a child that outlives it; its pid goes to the log).
+(ignores SIGTERM), ``family`` (starts a child that outlives it; its pid goes to the log),
+``lingers`` (asked for ``/close``, it takes no more connections and runs on).
 """
 
 from __future__ import annotations
@@ -42,11 +43,17 @@ def main(port: int, model: str, what: str) -> None:
             self.send_header("content-length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
+            if self.path == "/close":
+                server.socket.close()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    try:
+        server.serve_forever()
+    except ValueError:  # its socket was closed
+        time.sleep(300)
 
 
 if __name__ == "__main__":

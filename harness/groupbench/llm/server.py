@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from groupbench.llm.guard import Guard
 from groupbench.llm.secrets import Redactor
@@ -104,6 +105,17 @@ class ServerProcess:
     def alive(self) -> bool:
         """Return whether it runs."""
         return self._process is not None and self._process.poll() is None
+
+    def listens(self) -> bool:
+        """Return whether it takes connections: one that is ending stops before its process does."""
+        place = urlsplit(self.launch.url)
+        try:
+            socket.create_connection((str(place.hostname), place.port or 80), timeout=1).close()
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True  # too busy to say
+        return True
 
     def log_tail(self, n: int = LOG_LINES) -> str:
         """Return the last lines of its log, without the key."""

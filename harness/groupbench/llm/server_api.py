@@ -75,7 +75,9 @@ def get(
         with refusal:
             return Said(refusal.code, refusal.read().decode("utf-8", "replace"))
     except URLError as problem:
-        raise ConnectionError(str(problem.reason)) from None
+        refused = isinstance(problem.reason, ConnectionRefusedError)
+        what = ConnectionRefusedError if refused else ConnectionError
+        raise what(str(problem.reason)) from None
 
 
 def served_models(url: str, api_key: str = "") -> dict[str, dict[str, Any]]:

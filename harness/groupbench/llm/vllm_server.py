@@ -198,8 +198,9 @@ class VllmServer:
         return {"url": launch.url, "api_key": api_key, **facts}
 
     def alive(self) -> bool:
-        """Return whether it still runs."""
-        return self._server is not None and self._server.alive()
+        """Return whether it still runs and can be asked."""
+        server = self._server
+        return server is not None and server.alive() and server.listens()
 
     def stop(self) -> None:
         """Stop it and all that it started. Safe to call twice, and while it starts."""

@@ -26,10 +26,12 @@ def watch(url: str) -> Callable[[], Awaitable[None]]:
         for _ in range(_LOOKS):
             try:
                 said = await asyncio.to_thread(get, f"{server_root(url)}/health")
+                if said.status == _OK:
+                    return
+            except ConnectionRefusedError:
+                break  # nothing listens any more
             except OSError:
-                break
-            if said.status == _OK:
-                return
+                pass  # it is ending, or busy
             await asyncio.sleep(_LOOK_SECONDS)
         raise StoppedError("The vLLM server died. What was answered is stored.")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -7,12 +8,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import server_program
 
+from groupbench.llm.errors import StoppedError
 from groupbench.llm.server import Launch, ServerProcess, free_port
 from groupbench.llm.server_api import ServerError, get, served_models, server_root
+from groupbench.llm.watching import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 KEY = "canary-0123456789"
 
@@ -97,6 +104,31 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     launch = Launch("stub", ("/nowhere/python",), "http://127.0.0.1:1/v1", "tiny")
     with pytest.raises(ServerError, match=r"cannot be run: No such file.*/nowhere/python"):
         ServerProcess(launch, tmp_path / "log").start()
+
+
+def test_one_that_takes_no_more_connections_is_told_from_one_that_runs(tmp_path: Path) -> None:
+    server = a_server(tmp_path, "lingers")
+    server.start()
+    try:
+        assert server.listens()
+        look = watch(server.launch.url)
+        asyncio.run(_await(look))
+        get(f"{server_root(server.launch.url)}/close")
+        give_up = time.monotonic() + 20
+        while server.listens():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert server.alive()
+        began = time.monotonic()
+        with pytest.raises(StoppedError, match="died"):
+            asyncio.run(_await(look))
+        assert time.monotonic() - began < 3, "nobody is waited for"
+    finally:
+        server.stop()
+
+
+async def _await(look: Callable[[], Awaitable[None]]) -> None:
+    await look()
 
 
 def test_what_ignores_sigterm_is_killed(tmp_path: Path) -> None:
