@@ -195,6 +195,17 @@ def test_answers_that_are_stored_cost_nothing(desk: Desk) -> None:
     assert row["usd"] == pytest.approx(whole["usd"] / 2, rel=1e-3)
 
 
+def test_what_is_asked_again_is_in_the_estimate_and_in_the_bill(desk: Desk) -> None:
+    (once,) = desk.plan()["estimates"]
+    (row,) = desk.plan(spec="provider:repeat=3")["estimates"]
+    assert (row["examples"], row["tokens_out"]) == (24 + 6, 30 * 2)
+    assert row["tokens_in"] == pytest.approx(once["tokens_in"] * 30 / 24, rel=0.01)
+    done = desk.run("--json", spec="provider:repeat=3")
+    (entry,) = json.loads(done.stdout)["entries"]
+    # This model keeps nothing, so that the answers of the first time are asked for, too.
+    assert entry["calls"]["usd"] == pytest.approx((24 + 2 * 6) * (100 * PRICE_IN + 2 * PRICE_OUT))
+
+
 def test_a_run_costs_what_the_file_of_prices_says_and_the_file_is_in_no_key(desk: Desk) -> None:
     dear = desk.prices('[models."gpt-4.1-2025-04-14"]\ninput = 20.0\noutput = 80.0\n')
     cheap, costly = desk.plan(), desk.plan("--prices", dear)

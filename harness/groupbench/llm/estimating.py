@@ -11,6 +11,7 @@ from groupbench.llm.formats import answer_text
 from groupbench.llm.modes import Mode
 from groupbench.llm.prompter import Prompter
 from groupbench.llm.reads import plan_reads
+from groupbench.llm.repeat import repeated, shares_of
 from groupbench.llm.usage import Usage
 from groupbench.task import Kind
 
@@ -50,9 +51,9 @@ def estimate(runner: PromptedRunner, tasks: Sequence[TaskInput], seed: int) -> E
     """
     abilities = runner.abilities()
     found: Estimate | None = None
-    for given in tasks:
+    for given, n_again in zip(tasks, shares_of(runner.repeat, len(tasks)), strict=True):
         prompter = Prompter.of(runner, abilities, given, seed if runner.seeded else 0)
-        part = _Estimating(runner, prompter, given, runner.price()).whole()
+        part = _Estimating(runner, prompter, given, runner.price(), n_again).whole()
         found = part if found is None else found + part
     return found or Estimate(0, 0)
 
@@ -97,6 +98,8 @@ class _Estimating:
     prompter: Prompter
     given: TaskInput
     price: Price | None
+    n_again: int
+    """Test examples that are asked again at the end."""
 
     def whole(self) -> Estimate:
         size = self._sum(self._unanswered(self._besides()))
@@ -117,6 +120,9 @@ class _Estimating:
                 size += self._sum(left, answer)
                 n_stored += len(sent) - len(left)
             n_prompts += len(examples)
+        again = repeated(self.given, self.n_again)
+        size += self._sum(self._sent(again), answer)
+        n_examples += len(again)
         by_tokens = self.price is not None and self.price.usd_per_hour is None
         return Estimate(
             n_examples=n_examples,

@@ -67,33 +67,35 @@ def repeat(runner: PromptedRunner, model: Model, request: FitRequest, n: int) ->
     Raises:
         PolicyError: more would be spent than may be.
     """
-    tasks = [given for given in request.tasks if given.predict.get(Split.TEST)]
-    if not tasks:
-        return Repetition()
-    shares = apportion([1.0] * len(tasks), n)
+    shares = shares_of(n, len(request.tasks))
     found = (
         _repeat(runner, model, given, request.seed, share)
-        for given, share in zip(tasks, shares, strict=True)
+        for given, share in zip(request.tasks, shares, strict=True)
     )
     return sum(found, Repetition())
+
+
+def shares_of(n: int, n_tasks: int) -> list[int]:
+    """Return how many examples of each task of a fit are asked again."""
+    return apportion([1.0] * n_tasks, n)
+
+
+def repeated(given: TaskInput, n: int) -> list[Example]:
+    """Return the test examples of a task that are asked again: at most ``n``, evenly."""
+    examples = given.predict.get(Split.TEST, ())
+    n = min(n, len(examples))
+    return [examples[i * len(examples) // n] for i in range(n)]
 
 
 def _repeat(
     runner: PromptedRunner, model: Model, given: TaskInput, seed: int, n: int
 ) -> Repetition:
     prompter = Prompter.of(runner, model.abilities, given, seed)
-    examples = _spread(given.predict[Split.TEST], n)
-    prompts = [prompt for prompt in prompter.prompts(examples) if prompt.reason is None]
+    prompts = [p for p in prompter.prompts(repeated(given, n)) if p.reason is None]
     again: Model = model.anew() if hasattr(model, "anew") else model
     if prompter.mode is Mode.SCORE:
         return _compare_reads(list(model.read(prompts)), list(again.read(prompts)))
     return _compare_texts(list(model.generate(prompts)), list(again.generate(prompts)))
-
-
-def _spread(examples: Sequence[Example], n: int) -> list[Example]:
-    """Return at most ``n`` of them, evenly."""
-    n = min(n, len(examples))
-    return [examples[i * len(examples) // n] for i in range(n)]
 
 
 def _compare_reads(
