@@ -136,8 +136,9 @@ def why_failed(failures: Sequence[tuple[FitOrder, str]]) -> str:
     """Return why fits of one runner failed: each reason once, after what it is the reason of."""
     same: dict[str, list[FitOrder]] = {}
     for order, reason in failures:
-        same.setdefault(reason.strip().removesuffix("."), []).append(order)
-    return "; ".join(f"{_called(orders)}: {reason}" for reason, orders in same.items())
+        same.setdefault(reason.strip(), []).append(order)
+    told = [f"{_called(orders)}: {reason}" for reason, orders in same.items()]
+    return "; ".join([*(each.removesuffix(".") for each in told[:-1]), *told[-1:]])
 
 
 def _called(orders: Sequence[FitOrder]) -> str:
