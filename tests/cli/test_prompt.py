@@ -144,7 +144,7 @@ def test_terminal_codes_in_a_text_are_shown_and_not_obeyed(
         ("MODEL", ["--example", "test-99"], "No example of alpha's test named 'test-99'."),
         ("MODEL,mode=jsn", [], "Invalid enum value 'jsn'"),
         ("hf-lm", [], "model is empty: name a folder or a hub id"),
-        ("hf-lm:model=/no/such", [], "/no/such holds no config.json"),
+        ("hf-lm:model=/no/such", [], "/no/such is not there; name the folder that holds"),
         ("MODEL,shots=40", [], "shots = 40 is not one of 0 to 32"),
     ],
 )
