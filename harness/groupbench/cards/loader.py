@@ -20,8 +20,9 @@ from groupbench.task import Split
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from groupbench.cards.card import RowLoader, TaskCard
+    from groupbench.cards.card import TaskCard
     from groupbench.cards.data import Layout
+    from groupbench.cards.row_loader import RowLoader
     from groupbench.task import Example, TaskData
 
 
