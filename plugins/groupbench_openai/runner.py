@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -21,7 +20,7 @@ from groupbench_openai.dress import Dress
 from groupbench_openai.presets import CAPABILITIES, preset_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.prices import Price
-    from groupbench.llm.prompt import Prompt
     from groupbench.runner import FitRequest
     from groupbench.service import Service
     from groupbench.suite import Suite
@@ -260,16 +258,8 @@ class OpenAIRunner(PromptedRunner):
 
         return assumed(self)
 
-    def n_answered(self, prompts: Sequence[Prompt]) -> int:
-        """Return how many of these prompts the response store answers.
-
-        0 for an endpoint that was never used from here: keys hold what it says of itself.
-        """
-        stored = self._stored
-        return 0 if stored is None else stored.count(prompts)
-
-    @cached_property
-    def _stored(self) -> StoredAnswers | None:
+    def stored_answers(self) -> StoredAnswers | None:
+        """Return where answers are looked for, by what the endpoint last said of itself."""
         from groupbench_openai.opening import stored_answers
 
         return stored_answers(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from groupbench.model_files import MissingModelError
 from groupbench.runner import Place, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from groupbench.grouping import Group
     from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.model import Abilities, Model
-    from groupbench.llm.prompt import Prompt
     from groupbench.llm.weights import OpenModel
     from groupbench.runner import FitRequest
     from groupbench.service import Service
@@ -181,16 +179,8 @@ class VllmRunner(PromptedRunner):
 
         return assumed(self)
 
-    def n_answered(self, prompts: Sequence[Prompt]) -> int:
-        """Return how many of these prompts the response store answers.
-
-        0 for a server that was never used from here: keys hold what it says of itself.
-        """
-        stored = self._stored
-        return 0 if stored is None else stored.count(prompts)
-
-    @cached_property
-    def _stored(self) -> StoredAnswers | None:
+    def stored_answers(self) -> StoredAnswers | None:
+        """Return where answers are looked for, by what the server last said of itself."""
         from groupbench_vllm.opening import stored_answers
 
         return stored_answers(self)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from groupbench.canonical import to_json
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from groupbench.canonical import Json
     from groupbench.estimates import Estimate
     from groupbench.grouping import Group
+    from groupbench.llm.answered import StoredAnswers
     from groupbench.llm.model import Abilities, Model
     from groupbench.llm.preview import Preview
     from groupbench.llm.prompt import Prompt
@@ -200,14 +202,26 @@ class PromptedRunner(ABC):
 
         return estimate(self, tasks, seed)
 
+    def stored_answers(self) -> StoredAnswers | None:
+        """Return where answers of this model are looked for; ``None``: that cannot be known.
+
+        A provider's plugin overrides it. Keys hold what a server says of itself, so that there is
+        none for a server that was never used from here.
+        """
+        return None
+
     def n_answered(self, prompts: Sequence[Prompt]) -> int:
         """Return how many of these prompts the response store answers, so that they cost nothing.
 
-        0 unless a provider's plugin overrides it, as by `StoredAnswers`: keys hold what a server
-        says of itself.
+        Raises:
+            StoreError: the response store cannot be read.
         """
-        del prompts
-        return 0
+        stored = self._stored_answers
+        return 0 if stored is None else stored.count(prompts)
+
+    @cached_property
+    def _stored_answers(self) -> StoredAnswers | None:
+        return self.stored_answers()
 
     def task_identity(self, task: Task) -> Json:
         """Return the wording of a task's prompts, which its fingerprint does not hold.

@@ -22,10 +22,10 @@ from groupbench.llm import (
 from groupbench_quill.client import QuillClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from groupbench import FitRequest, Group, Suite
-    from groupbench.llm import Model, Prompt
+    from groupbench.llm import Model
 
 KEY = "QUILL_KEY"
 
@@ -64,8 +64,8 @@ class QuillRunner(PromptedRunner):
     def price(self) -> Price:
         return Price(self.model, input=1.0, output=2.0)
 
-    def n_answered(self, prompts: Sequence[Prompt]) -> int:
-        return StoredAnswers(self.model, self.served, self.abilities()).count(prompts)
+    def stored_answers(self) -> StoredAnswers:
+        return StoredAnswers(self.model, self.served, self.abilities())
 
     @contextmanager
     def open(self, request: FitRequest) -> Iterator[Model]:
