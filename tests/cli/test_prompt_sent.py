@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from fault_server import FaultServer
-from llamas import TOKENIZERS
+from llamas import TOKENIZERS, write_without_weights
 from pretending import KEY, PretendingServer
 from sites import Site, write_tasks
 
@@ -27,16 +26,10 @@ N = 3
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Models without weights that could be loaded: only the tokenizers are there."""
-    from safetensors.numpy import save_file
-
-    found = {}
-    for manner, make in TOKENIZERS.items():
-        folder = tmp_path_factory.mktemp(manner)
-        make().save_pretrained(folder)
-        (folder / "config.json").write_text('{"max_position_embeddings": 4096}')
-        save_file({"none": np.zeros(1)}, folder / "model.safetensors")
-        found[manner] = folder
-    return found
+    return {
+        manner: write_without_weights(tmp_path_factory.mktemp(manner), manner)
+        for manner in TOKENIZERS
+    }
 
 
 @pytest.fixture

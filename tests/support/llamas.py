@@ -154,6 +154,18 @@ TOKENIZERS = {"llama3": llama3_tokenizer, "llama2": llama2_tokenizer}
 """By manner."""
 
 
+def write_without_weights(folder: Path, manner: str, weight: float = 0.0) -> Path:
+    """Write a model of which only the tokenizer is of use: where a server computes, or nothing."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    TOKENIZERS[manner]().save_pretrained(folder)
+    (folder / "config.json").write_text('{"max_position_embeddings": 4096}')
+    save_file({"none": np.full(1, weight)}, folder / "model.safetensors")
+    return folder
+
+
 def build_llama(
     folder: Path, manner: str, *, seed: int = 0, spread: float = 0.15, words: tuple[str, ...] = ()
 ) -> Path:

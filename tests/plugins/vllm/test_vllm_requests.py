@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fault_server import FaultServer
-from llamas import llama3_tokenizer
+from llamas import llama3_tokenizer, write_without_weights
 from pretending import KEY, PretendingServer, log_prob
 from sites import Site, write_tasks
 
@@ -34,23 +34,12 @@ pytest.importorskip("openai")
 pytest.importorskip("transformers")
 
 
-def write_model(folder: Path, weights: float = 0.0) -> Path:
-    """Write a model without weights that could be loaded: a server computes."""
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True)
-    llama3_tokenizer().save_pretrained(folder)
-    (folder / "config.json").write_text('{"max_position_embeddings": 4096}')
-    save_file({"none": np.full(1, weights)}, folder / "model.safetensors")
-    return folder
-
-
 class Desk:
     """Two tasks, a model, a store and a cache, beside a server that pretends."""
 
     def __init__(self, site: Site, root: Path) -> None:
         self.site, self.root = site, root
-        self.model = write_model(root / "model")
+        self.model = write_without_weights(root / "model", "llama3")
         self.tasks = write_tasks(root / "cards", ["alpha", "beta"], n=8)
 
     def runner(self, server: PretendingServer, more: str = "") -> str:
@@ -204,8 +193,11 @@ def test_so_many_requests_are_in_flight_where_nothing_else_is_said(
 
 
 def test_answers_are_kept_under_all_that_decides_them_and_nothing_else(tmp_path: Path) -> None:
-    folder, other = write_model(tmp_path / "one"), write_model(tmp_path / "other", 1.0)
-    moved = write_model(tmp_path / "elsewhere" / "one")
+    folder, other = (
+        write_without_weights(tmp_path / "one", "llama3"),
+        write_without_weights(tmp_path / "other", "llama3", 1.0),
+    )
+    moved = write_without_weights(tmp_path / "elsewhere" / "one", "llama3")
     runner = VllmRunner(str(folder), dtype="float32")
     address = {"url": "http://127.0.0.1:1/v1", "api_key": "a", "model": "m", "root": str(folder),
                "version": "0.32.0", "max_model_len": "4096"}  # fmt: skip
