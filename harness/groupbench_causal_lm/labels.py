@@ -69,7 +69,7 @@ class _Ask:
     def reads(self) -> LabelReads:
         replies = [
             [self.values.get(self.plan.prefixes[i], {}) for i in call.prefixes]
-            for call in self.plan.calls()
+            for call in self.plan.calls
         ]
         return self.plan.sums(replies)
 

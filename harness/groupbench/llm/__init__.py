@@ -8,7 +8,7 @@ From an example to a prediction::
     prompt = builder.build(example, pool.pick(4, seed=0))
 
     plan = plan_reads(question.continuations)         # mode score, of each question
-    reads = plan.sums(replies)                        # what the server said to plan.calls()
+    reads = plan.sums(replies)                        # what the server said to plan.calls
     output, n_ties = label_output(LabelScores.stack(...).normalised())
 
     answer = read_answer(wording, mode, prompt, [Said(text)])        # the other modes

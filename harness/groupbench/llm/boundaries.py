@@ -18,8 +18,11 @@ from groupbench.llm.tokenizer import opens_with_bos
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from groupbench.llm.encoding import Encoded, Span
-    from groupbench.llm.tokenizer import Tokenizer
+    from groupbench.llm.tokenizer import Encoded, Span, Tokenizer
+
+
+_NEAR = 256
+"""Characters before the end of a prompt where the last place to cut it is looked for first."""
 
 
 class TemplateRewritesTurns(SettingError):  # noqa: N818 - what a template does
@@ -57,7 +60,7 @@ class Splitter:
         """Make the splitter. ``tokenizer``: a fast one, since offsets are needed."""
         self._tokenizer = tokenizer
         self._encoder = Encoder(tokenizer)
-        self._last: tuple[tuple[str, ...], list[Encoded]] = ((), [])
+        self._last: dict[int, tuple[list[str], list[Encoded]]] = {}
 
     def split(
         self,
@@ -156,28 +159,31 @@ class Splitter:
         return fixed, found
 
     def _encoded(self, texts: list[str], plain: list[list[Span]]) -> list[Encoded]:
-        """Return the ids and spans of texts. Chats often end alike, so the last ones are kept."""
+        """Return the ids and spans of texts. Prompts often end alike, so the last are kept."""
         if any(plain):
             return self._encoder.encode_all(texts, plain)
-        if self._last[0] != tuple(texts):
-            self._last = tuple(texts), self._encoder.encode_all(texts, plain)
-        return self._last[1]
+        known, found = self._last.get(len(texts), ([], []))
+        if known != texts:
+            found = self._encoder.encode_all(texts, plain)
+            self._last[len(texts)] = texts, found
+        return found
 
     def _stable_cut(
         self, prompt: str, sent: Sequence[int], plain: Sequence[Span]
     ) -> tuple[int, int]:
         """Return (token, character) from which on the prompt may be tokenised alone.
 
-        That is the last special token or paragraph, see `Encoder.starts`. That it holds is tried on
-        the prompt; else all is tokenised again for every label.
+        That is the last special token or line, see `Encoder.starts`. That it holds is tried on the
+        prompt; else all is tokenised again for every label.
         """
         if plain:
             found = [a for a, b in self._encoder.spans(prompt) if (a, b) not in set(plain)]
         else:
-            found = self._encoder.starts(prompt, 1, len(prompt))
+            near, end = max(1, len(prompt) - _NEAR), len(prompt)
+            found = self._encoder.starts(prompt, near, end) or self._encoder.starts(prompt, 1, end)
         at = found[-1] if found else 0
         if at:
-            tail, _ = self._encoder.encode(prompt[at:], _from(at, plain))
+            ((tail, _),) = self._encoded([prompt[at:]], [_from(at, plain)])
             if list(sent[-len(tail) :]) == tail:
                 return len(sent) - len(tail), at
         return 0, 0

@@ -26,7 +26,7 @@ from groupbench.llm.wording import NO, YES
 from groupbench.task import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from groupbench.llm.conversation import Form, Rendered
     from groupbench.llm.wording import Wording
@@ -182,9 +182,14 @@ class PromptBuilder:
             on_long=self.on_long,
             fewest=self.wording.n_words_needed(given),
         )
-        prompt = Prompt(
+        questions: tuple[Question, ...] = ()
+        if fitted.fits:
+            questions = tuple(
+                self._question(render(fitted.kept, fitted.input, label), label) for label in asked
+            )
+        return Prompt(
             id=name,
-            questions=(),
+            questions=questions,
             parts={
                 **self._fixed_parts(),
                 "input": self.wording.input_text(fitted.input),
@@ -196,13 +201,8 @@ class PromptBuilder:
             shots_dropped=fitted.shots_dropped,
             words_dropped=fitted.words_dropped,
             schema=answer_schema(self.wording) if self.mode is Mode.JSON else None,
+            reason=None if fitted.fits else Reason.PROMPT_TOO_LONG,
         )
-        if not fitted.fits:
-            return replace(prompt, reason=Reason.PROMPT_TOO_LONG)
-        questions = tuple(
-            self._question(render(fitted.kept, fitted.input, label), label) for label in asked
-        )
-        return replace(prompt, questions=questions)
 
     def _without_input(
         self, name: str, instruction: str, lines: tuple[tuple[str, str], ...], asks: Sequence[str]
@@ -223,33 +223,33 @@ class PromptBuilder:
         )
 
     def _question(self, rendered: Rendered, label: str | None) -> Question:
-        question = Question(
+        ids = rendered.ids
+        choices: dict[str, str] = {}
+        spellings: Mapping[str, tuple[int, ...]] = {}
+        continuations: Mapping[str, tuple[int, ...]] = {}
+        if self.mode in {Mode.SCORE, Mode.CHOICE}:
+            names = {YES: YES, NO: NO}
+            if label is None:
+                names = {name: self.wording.surface(name) for name in self.wording.names}
+            choices = {name: self.form.surface(surface) for name, surface in names.items()}
+            if self.mode is Mode.SCORE or ids is not None:
+                tokens = self.form.split(rendered, names)
+                if self.mode is Mode.SCORE:
+                    ids, continuations = tokens.context, tokens.continuations
+                elif not tokens.backed_off:
+                    # What is sent cannot be taken back: a label that begins inside it has no such
+                    # spelling.
+                    spellings = tokens.continuations
+        return Question(
             text=rendered.text,
-            ids=rendered.ids,
+            ids=ids,
             messages=rendered.messages,
-            n_tokens=rendered.n_tokens,
+            n_tokens=rendered.n_tokens if ids is None else len(ids),
             rendered=rendered,
             label=label,
-        )
-        if self.mode not in {Mode.SCORE, Mode.CHOICE}:
-            return question
-        names = {YES: YES, NO: NO}
-        if label is None:
-            names = {name: self.wording.surface(name) for name in self.wording.names}
-        choices = {name: self.form.surface(surface) for name, surface in names.items()}
-        if self.mode is Mode.CHOICE and rendered.ids is None:
-            return replace(question, choices=choices)
-        tokens = self.form.split(rendered, names)
-        if self.mode is Mode.CHOICE:
-            # What is sent cannot be taken back: a label that begins inside it has no such spelling.
-            spellings = {} if tokens.backed_off else tokens.continuations
-            return replace(question, choices=choices, spellings=spellings)
-        return replace(
-            question,
             choices=choices,
-            ids=tokens.context,
-            n_tokens=len(tokens.context),
-            continuations=tokens.continuations,
+            spellings=spellings,
+            continuations=continuations,
         )
 
     def _one_by_one(self) -> bool:

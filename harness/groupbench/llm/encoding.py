@@ -12,26 +12,19 @@ from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from groupbench.llm.beginnings import Beginnings
-from groupbench.llm.tokenizer import opens_with_bos, special_tokens
+from groupbench.llm.tokenizer import encode_texts, opens_with_bos, special_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from groupbench.llm.tokenizer import Tokenizer
-
-Span = tuple[int, int]
-"""First character, and the one after the last."""
-
-Encoded = tuple[list[int], list[Span]]
-"""Token ids, and the characters of each."""
+    from groupbench.llm.tokenizer import Encoded, Span, Tokenizer
 
 _NONCE = "zq7xv"
 """What no template says by itself."""
 _FOREIGN = "\ue000"
 """A character that merges with no other, since no vocabulary holds it."""
-_PARAGRAPH = re.compile(r"(?<=[!-~]\n\n)(?=[A-Za-z])")
-"""Where a paragraph begins, between characters that no normalisation joins."""
-_PARAGRAPHS = "Sentence: a\n\nAnswer: b"
+_BREAKS = ("\n", "\n\n")
+"""Before a line and before a paragraph; a tokenizer may join words over one and not the other."""
 
 
 class Encoder:
@@ -45,7 +38,7 @@ class Encoder:
         self.special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         """Finds what would be read as a special token."""
         self._alike: bool | None = None
-        self._words: bool | None = None
+        self._breaks: re.Pattern[str] | None = None
         self._opens: bool | None = None
         self._beginnings = Beginnings(
             lambda text: self._whole([text], plain=False)[0][0], self.starts
@@ -70,8 +63,8 @@ class Encoder:
     def starts(self, text: str, low: int, high: int) -> list[int]:
         """Return the places from ``low`` to ``high`` from which on a text may be tokenised alone.
 
-        They are those of special tokens, at which a text is split first, and of paragraphs, where
-        the tokenizer splits it into words.
+        They are those of special tokens, at which a text is split first, and of lines and
+        paragraphs, where the tokenizer splits it into words.
 
         Args:
             text: without special tokens that are plain characters.
@@ -79,9 +72,7 @@ class Encoder:
             high: the last one.
         """
         marks = self._at(self.special, text, low, high)
-        if marks or not self._splits_words():
-            return marks
-        return self._at(_PARAGRAPH, text, low, high)
+        return marks or self._at(self._between_words(), text, low, high)
 
     def encode(self, text: str, plain: Sequence[Span] = ()) -> Encoded:
         """Return the ids and character spans of a text's tokens.
@@ -168,26 +159,29 @@ class Encoder:
         )
         return list(found)
 
-    def _splits_words(self) -> bool:
-        """Return whether a paragraph's first word is tokenised apart from what precedes. Tried."""
-        if self._words is None:
-            encoding = self._tokenizer(_PARAGRAPHS, add_special_tokens=False)
-            try:
-                words = encoding.word_ids()
-                at = encoding.char_to_token(_PARAGRAPHS.index("Answer"))
-                start = encoding.token_to_chars(at).start
-            except (AttributeError, ValueError, TypeError):
-                self._words = False
-            else:
-                self._words = words[at - 1] != words[at] and _PARAGRAPHS[start] == "A"
-        return self._words
+    def _between_words(self) -> re.Pattern[str]:
+        """Return what finds breaks after which a word is tokenised apart. Each is tried once.
+
+        They stand between characters that no normalisation joins.
+        """
+        if self._breaks is None:
+            apart = [f"(?<=[!-~]{each})(?=[A-Za-z])" for each in _BREAKS if self._splits_at(each)]
+            self._breaks = re.compile("|".join(apart) or r"(?!)")
+        return self._breaks
+
+    def _splits_at(self, line_break: str) -> bool:
+        text = f"Sentence: a{line_break}Answer: b"
+        encoding = self._tokenizer(text, add_special_tokens=False)
+        try:
+            words = encoding.word_ids()
+            at = encoding.char_to_token(text.index("Answer"))
+            start = encoding.token_to_chars(at).start
+        except (AttributeError, ValueError, TypeError):
+            return False
+        return bool(words[at - 1] != words[at] and text[start] == "A")
 
     def _whole(self, texts: Sequence[str], *, plain: bool) -> list[Encoded]:
-        options = {"split_special_tokens": True} if plain else {}
-        encoding = self._tokenizer(
-            list(texts), add_special_tokens=False, return_offsets_mapping=True, **options
-        )
-        return list(zip(encoding.input_ids, encoding.offset_mapping, strict=True))
+        return encode_texts(self._tokenizer, texts, plain=plain)
 
 
 def render_guarded(

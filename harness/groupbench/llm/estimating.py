@@ -214,7 +214,7 @@ class _Estimating:
         if self.prompter.mode is Mode.SCORE and self._served:
             # The prompt goes along for each token of a label that another is read after.
             plan = plan_reads(question.continuations)
-            prefixes = [plan.prefixes[i] for call in plan.calls() for i in call.prefixes]
+            prefixes = [plan.prefixes[i] for call in plan.calls for i in call.prefixes]
             n = len(prefixes) * question.n_tokens + sum(map(len, prefixes))
             return n, n
         if question.ids is None and question.messages is not None:

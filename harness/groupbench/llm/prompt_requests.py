@@ -56,7 +56,7 @@ class PromptRequests:
         bundles: list[list[tuple[int, ReadCall]]] = []
         tokens: set[int] = set()
         for i, plan in enumerate(plans):
-            for call in plan.calls():
+            for call in plan.calls:
                 if not bundles or len(tokens.union(call.token_ids)) > CHUNK:
                     bundles.append([])
                     tokens = set()

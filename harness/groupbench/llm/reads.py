@@ -8,6 +8,7 @@ of one token need one prompt for them all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,18 +52,8 @@ class ReadPlan:
     """Token ids to put after the context; the first is empty."""
     steps: Mapping[str, tuple[tuple[int, int], ...]]
     """By label, the (prefix, token id) pairs of its sum."""
-
-    def calls(self) -> Iterator[ReadCall]:
-        """Yield the requests: one, unless labels have more than `CHUNK` different tokens."""
-        wanted: dict[int, set[int]] = {}
-        for path in self.steps.values():
-            for prefix, token in path:
-                wanted.setdefault(token, set()).add(prefix)
-        tokens = sorted(wanted)
-        for start in range(0, len(tokens), CHUNK):
-            chunk = tokens[start : start + CHUNK]
-            prefixes = sorted(set().union(*(wanted[token] for token in chunk)))
-            yield ReadCall(tuple(prefixes), tuple(chunk))
+    calls: tuple[ReadCall, ...]
+    """The requests: one, unless labels have more than `CHUNK` different tokens."""
 
     def prompts(self, context: Sequence[int], call: ReadCall) -> list[list[int]]:
         """Return the token ids of each of a call's prompts, as a list of lists."""
@@ -72,17 +63,17 @@ class ReadPlan:
         """Return what the replies come to, in the order of ``labels``.
 
         Args:
-            replies: for each call of `calls`, and each of its prefixes, log-probabilities by token
+            replies: for each of `calls`, and each of its prefixes, log-probabilities by token
                 id.
 
         Raises:
             ValueError: the replies do not fit the calls, or a token that was asked for is missing.
         """
         read: dict[tuple[int, int], float] = {}
-        for call, reply in zip(self.calls(), replies, strict=True):
+        for call, reply in zip(self.calls, replies, strict=True):
             for prefix, values in zip(call.prefixes, reply, strict=True):
                 read.update({(prefix, token): value for token, value in values.items()})
-        paths = [self.steps[label] for label in self.labels]
+        paths = list(self.steps.values())
         if missing := next((step for path in paths for step in path if step not in read), None):
             raise ValueError(
                 f"the log-probability of token {missing[1]} after prefix {missing[0]} was not read"
@@ -103,11 +94,27 @@ def plan_reads(continuations: Mapping[str, Sequence[int]]) -> ReadPlan:
     >>> plan.steps["very good"]
     ((0, 7), (1, 5))
     """
+    return _planned(tuple((label, tuple(ids)) for label, ids in continuations.items()))
+
+
+@lru_cache(maxsize=16)  # prompts of one task have the same, all but always
+def _planned(continuations: tuple[tuple[str, tuple[int, ...]], ...]) -> ReadPlan:
     prefixes: dict[tuple[int, ...], int] = {(): 0}
     steps: dict[str, tuple[tuple[int, int], ...]] = {}
-    for label, ids in continuations.items():
+    for label, ids in continuations:
         steps[label] = tuple(
-            (prefixes.setdefault(tuple(ids[:i]), len(prefixes)), token)
-            for i, token in enumerate(ids)
+            (prefixes.setdefault(ids[:i], len(prefixes)), token) for i, token in enumerate(ids)
         )
-    return ReadPlan(tuple(continuations), tuple(prefixes), steps)
+    return ReadPlan(tuple(steps), tuple(prefixes), steps, tuple(_calls(steps)))
+
+
+def _calls(steps: Mapping[str, tuple[tuple[int, int], ...]]) -> Iterator[ReadCall]:
+    wanted: dict[int, set[int]] = {}
+    for path in steps.values():
+        for prefix, token in path:
+            wanted.setdefault(token, set()).add(prefix)
+    tokens = sorted(wanted)
+    for start in range(0, len(tokens), CHUNK):
+        chunk = tokens[start : start + CHUNK]
+        prefixes = sorted(set().union(*(wanted[token] for token in chunk)))
+        yield ReadCall(tuple(prefixes), tuple(chunk))

@@ -64,11 +64,15 @@ def test_what_prompts_share_is_tokenised_once(manner: str, chat: bool) -> None:
         )
         n_tokens.append(prompt.n_tokens)
     assert min(n_tokens) > 300
-    assert counting.n_characters < 800, "the last one: little more than its own text, per label"
+    assert 0 < counting.n_characters < 800, "the last: little more than its own text, per label"
+    if (manner, chat) == ("llama3", False):
+        assert counting.n_characters < 100, "labels follow a line that all prompts share"
 
 
 class Counting:
-    """A tokenizer that counts the characters it is given."""
+    """A tokenizer that counts the characters it is given, all of which come by its call."""
+
+    backend_tokenizer = None
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

@@ -108,6 +108,43 @@ def test_labels_of_plain_text_are_cut_as_the_whole_text_is_tokenised(
     assert split.continuations == {label: tuple(ids) for label, ids in continuations.items()}
 
 
+@pytest.mark.parametrize("broken_at", ["\n\n", "\n", " "])
+def test_a_prompt_is_cut_at_lines_only_where_no_token_spans_them(broken_at: str) -> None:
+    tokenizer = joining_words(broken_at)
+    form = PlainForm(tokenizer)
+    labels = {"a": "good", "b": "bad"}
+    endings = {name: (f" {label}\n\n", 1 + len(label)) for name, label in labels.items()}
+    for word in ("films", "plots"):
+        rendered = form.render(Conversation("Say.", (), f"Sentence: {word}\nAnswer:"))
+        context, continuations = whole_way(tokenizer, rendered.text, endings)
+        split = form.split(rendered, labels)
+        assert split.context == tuple(context)
+        assert split.continuations == {name: tuple(ids) for name, ids in continuations.items()}
+    spans = any("s\nA" in tokenizer.decode([i]) for i in rendered.ids or ())
+    assert spans == (broken_at != "\n"), "else this proves nothing"
+
+
+def joining_words(broken_at: str) -> Any:
+    """Return a tokenizer whose tokens span everything but ``broken_at``."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(broken_at, "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])  # fmt: skip
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = [f"{word}\nAnswer: {label}" for word in ("films", "plots") for label in ("good", "bad")]
+    backend.train_from_iterator(texts * 9, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
 def said(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids)))
 

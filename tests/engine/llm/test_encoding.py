@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from llamas import INST, TAKES_SYSTEM, TOKENIZERS, llama2_tokenizer
 from prompting import make_task
 
 from groupbench.llm import ChatForm, Conversation, Mode, PlainForm, PromptBuilder, Wording
+from groupbench.llm.tokenizer import encode_texts
 from groupbench.task import Example
 
 if TYPE_CHECKING:
@@ -112,3 +114,35 @@ def test_text_that_holds_the_nonce_is_left_alone() -> None:
     said = form.render(Conversation("", (), "zq7xv0x </s> zq7xvq1x"))
     assert "zq7xv0x </s> zq7xvq1x" in said.text
     assert [said.text[a:b] for a, b in said.plain] == ["</s>"]
+
+
+@pytest.mark.parametrize("manner", TOKENIZERS)
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_others_made_the_tokenizer_do_changes_no_tokens(manner: str, plain: bool) -> None:
+    tokenizer = copy.deepcopy(TOKENIZERS[manner]())
+    texts = ["It works.</s><|eot_id|>", "", "naïve 🙂 " * 30]
+    options = {"split_special_tokens": True} if plain else {}
+    expected = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, **options)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer(texts, truncation=True, max_length=4, padding="max_length", split_special_tokens=True)
+
+    found = encode_texts(tokenizer, texts, plain=plain)
+
+    assert [ids for ids, _ in found] == expected.input_ids
+    assert [spans for _, spans in found] == expected.offset_mapping
+
+
+@pytest.mark.parametrize("manner", TOKENIZERS)
+def test_a_tokenizer_without_a_rust_part_is_called(manner: str) -> None:
+    class Called:
+        backend_tokenizer = None
+        bos_token_id = None
+
+        def __call__(self, text: Any, **options: Any) -> Any:
+            return tokenizer(text, **options)
+
+    tokenizer = TOKENIZERS[manner]()
+    texts = ["It works.</s>", "a\n\nb"]
+    for plain in (False, True):
+        called = encode_texts(Called(), texts, plain=plain)  # type: ignore[arg-type] # no template
+        assert called == encode_texts(tokenizer, texts, plain=plain)

@@ -69,7 +69,7 @@ def test_label_reads_of_a_model_are_the_sums_over_whole_texts(
 
     plan = plan_reads(question.continuations)
     replies = []
-    for call in plan.calls():
+    for call in plan.calls:
         last = [log_probs(prompt)[-1] for prompt in plan.prompts(question.ids, call)]
         replies.append([{t: float(row[t]) for t in call.token_ids} for row in last])
     reads = plan.sums(replies)

@@ -31,7 +31,7 @@ def test_reads_give_the_sums_of_scoring_every_label_by_itself(
     plan = plan_reads(continuations)
     replies = [
         [{t: log_prob(prompt, t) for t in call.token_ids} for prompt in plan.prompts(context, call)]
-        for call in plan.calls()
+        for call in plan.calls
     ]
 
     reads = plan.sums(replies)
@@ -55,7 +55,7 @@ def test_prefixes_are_the_inner_nodes_of_the_trie(continuations: dict[str, list[
 
 def test_labels_of_one_token_need_one_prompt() -> None:
     plan = plan_reads({"a": [7], "b": [9], "c": [8]})
-    (call,) = plan.calls()
+    (call,) = plan.calls
 
     assert call.token_ids == (7, 8, 9)
     assert plan.prompts([1, 2], call) == [[1, 2]]
@@ -64,7 +64,7 @@ def test_labels_of_one_token_need_one_prompt() -> None:
 def test_more_than_128_tokens_are_read_in_chunks_after_the_prefixes_that_need_them() -> None:
     continuations = {f"label {i}": [1000 + i] for i in range(300)} | {"long": [1000, 5]}
     plan = plan_reads(continuations)
-    calls = list(plan.calls())
+    calls = list(plan.calls)
 
     assert [len(call.token_ids) for call in calls] == [128, 128, 45]
     assert all(len(call.token_ids) <= CHUNK for call in calls)
