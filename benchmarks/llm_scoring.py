@@ -39,6 +39,10 @@ MIN_SHARE = {SHORT.name: 0.80, LONG.name: 0.95}
 """Of the bare generator's examples a second."""
 N_BLOCKS = 512
 """Of the prefix cache, 128 tokens each: room for 64 long prompts that share nothing."""
+ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+"""With ``--distributed-executor-backend uni``, the model runs in the engine's process. vLLM's
+worker for processors is a process of its own, and both wait for each other in busy loops: on two cores a
+client's speed would then be the scheduler's whim."""
 MOST_APART = 1e-4
 """Nats, between our log-likelihoods and the peer's."""
 
@@ -222,6 +226,8 @@ def report(
             "A ratio is to the better of 32 and 64 requests at once, chosen by its median.",
             f"The cache has {N_BLOCKS} blocks of 128 tokens, so that it can overflow; prompts of "
             "fewer tokens than a block are never in it.",
+            "The server's model runs in its engine's process: a worker of its own would wait in a "
+            "busy loop, and two cores are too few for two such loops and a client.",
             f"Load average when it ended, over 1 and 5 minutes, its own work included: {load}.",
         ),
         samples={
@@ -263,6 +269,7 @@ def main() -> None:
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_SERVER_DEV_MODE": "1",  # only then it can be told to forget
+        **ONE_PROCESS,
     }
     sizes = {
         SHORT: (chosen.short, min(chosen.short, chosen.peer[0])),
@@ -278,7 +285,10 @@ def main() -> None:
                 "tiny",
                 dtype="float32",
                 max_model_len=2048,
-                flags=("--num-gpu-blocks-override", str(N_BLOCKS)),
+                flags=(
+                    *("--num-gpu-blocks-override", str(N_BLOCKS)),
+                    *("--distributed-executor-backend", "uni"),
+                ),
             )
         )
         try:

@@ -78,7 +78,13 @@ def run_experiment(
     run = prepare(experiment, plugins=plugins, store=store, progress=progress)
     finished = run.execute()
     board = leaderboard_of(run, finished)
-    write_board(run.store, board, finished.entries, source=experiment.source)
+    write_board(
+        run.store,
+        board,
+        finished.entries,
+        experiment=experiment.name,
+        source=experiment.source,
+    )
     run.notify("groupbench_run_finished", finished)
     return RunReport(
         leaderboard=board,

@@ -42,6 +42,11 @@ class Desk:
         done = self.call(code, "leaderboard", "update", self.board, "--json")
         return json.loads(done.stdout) if code == 0 else done.stderr
 
+    def shown(self, name: str | None = None) -> Any:
+        """Return the board of an experiment of the store, or the last one, as JSON."""
+        named = () if name is None else ("--name", name)
+        return json.loads(self.call(0, "leaderboard", "show", *named, "--json").stdout)
+
     def call(self, code: int, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run the command line and hold it to an exit code."""
         done = self.site.groupbench(*arguments)
@@ -104,6 +109,24 @@ def test_the_authors_words_stand_on_the_page(desk: Desk) -> None:
     desk.run()
     desk.update()
     assert "Nothing beats guessing here." in (desk.board / "README.md").read_text()
+
+
+def test_a_folder_gets_the_board_of_its_own_experiment(desk: Desk) -> None:
+    desk.run()
+    mine = (desk.board / "experiment.toml").read_text()
+    other = mine.replace('"mine"', '"yours"').replace('["alpha", "beta"]', '["alpha"]')
+    (desk.site.folder / "other").mkdir()
+    (desk.site.folder / "other" / "experiment.toml").write_text(other)
+    desk.call(0, "run", desk.site.folder / "other" / "experiment.toml", "--quiet")
+
+    assert desk.update()["added"] == ["majority"]
+    assert [len(b["tasks"]) for b in map(desk.shown, ("mine", "yours"))] == [2, 1]
+    assert len(desk.shown()["tasks"]) == 1, "the last one that was run"
+    refused = desk.call(2, "leaderboard", "show", "--name", "theirs").stderr
+    assert "mine" in refused
+    assert "yours" in refused
+    wrong = desk.call(2, "leaderboard", "update", desk.board, "--name", "yours").stderr
+    assert "--name" in wrong
 
 
 def test_other_data_are_refused_and_nothing_is_lost(desk: Desk) -> None:

@@ -17,7 +17,9 @@ def leaderboard() -> None:
 
 @leaderboard.command()
 @click.argument("folder", default=DEFAULT_STORE, type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="A board of the store; the last one if not given.")
+@click.option(
+    "--name", metavar="NAME", help="An experiment of the store; the last one if not given."
+)
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
 @json_option
 @common_options
@@ -60,7 +62,11 @@ def show(
 @leaderboard.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @store_option
-@click.option("--name", metavar="NAME", help="A board of the store; the last one if not given.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="An experiment whose board is published; that of FOLDER if not given.",
+)
 @json_option
 @common_options
 @click.pass_context
@@ -78,8 +84,8 @@ def update(
     from groupbench.leaderboard.committed import update as publish
     from groupbench.store import Store
 
-    demand_experiment(folder)
-    board = read_board(Store.open(store, create=False), name)
+    experiment = demand_experiment(folder)
+    board = read_board(Store.open(store, create=False), name, prefer=experiment.name)
     plugins = open_plugins(context)
     done = publish(folder, Store.open(folder), board, plugins.metric)
     if as_json:

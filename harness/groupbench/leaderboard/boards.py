@@ -32,8 +32,17 @@ SCHEMA = "groupbench/board/1"
 FOLDER = "boards"
 
 
-def write_board(store: Store, board: Leaderboard, entries: Sequence[Entry], *, source: str) -> str:
+def write_board(
+    store: Store, board: Leaderboard, entries: Sequence[Entry], *, experiment: str, source: str
+) -> str:
     """Store the entries of a finished run and the note that names them; return the board's name.
+
+    Args:
+        store: of the run.
+        board: as it was shown.
+        entries: of the run.
+        experiment: its name, by which the board can be asked for too.
+        source: where the experiment was read from.
 
     Raises:
         StoreError: the store cannot be written.
@@ -45,6 +54,7 @@ def write_board(store: Store, board: Leaderboard, entries: Sequence[Entry], *, s
     document = {
         "schema": SCHEMA,
         "name": name,
+        "experiment": experiment,
         "source": source,
         "suite": board.suite.to_json(),
         "baseline": board.baseline,
@@ -74,10 +84,15 @@ class Board:
     """Scores in place of predictions that were not published, by entry's key."""
 
 
-def read_board(store: Store, name: str | None = None) -> Board:
+def read_board(store: Store, name: str | None = None, *, prefer: str | None = None) -> Board:
     """Return a board: the one written last if none is named.
 
     A folder that holds entries and no boards is one leaderboard, of all its entries.
+
+    Args:
+        store: that holds it.
+        name: the beginning of its own, or its experiment's.
+        prefer: where no board is named, an experiment whose last one is taken, if it has any.
 
     Raises:
         StoreError: there are none, or an entry that the board names is gone.
@@ -88,10 +103,12 @@ def read_board(store: Store, name: str | None = None) -> Board:
         stored = [read_entry(record) for record in store.records("entries")]
         suite = SuiteFacts.agreed([each.suite for each in stored], where=str(store.root))
         return _board(suite, stored, "single")
-    named = boards if name is None else [path for path in boards if path.stem.startswith(name)]
-    if not named:
-        raise UnknownNameError("leaderboard", name or "", [path.stem for path in boards])
-    path = named[-1]
+    wanted = prefer if name is None else name
+    named = [] if wanted is None else [path for path in boards if _is_called(path, wanted)]
+    if not named and name is not None:
+        known = {_experiment(path) or path.stem for path in boards}
+        raise UnknownNameError("leaderboard", name, known)
+    path = (named or boards)[-1]
     document = _read(path)
     stored = []
     for key in document["entries"]:
@@ -111,6 +128,19 @@ def _board(suite: SuiteFacts, stored: Sequence[StoredEntry], baseline: str) -> B
         baseline,
         {each.entry.key: each.judged for each in stored},
     )
+
+
+def _is_called(path: Path, name: str) -> bool:
+    return path.stem.startswith(name) or _experiment(path) == name
+
+
+def _experiment(path: Path) -> str | None:
+    """Return the name of a board's experiment; ``None`` where the note cannot be read."""
+    try:
+        document = _read(path)
+        return str(document.get("experiment") or document["suite"]["name"])
+    except (StoreError, KeyError):
+        return None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -151,5 +151,5 @@ def _demand_same(folder: Path, there: Board, board: Board) -> None:
         raise StoreError(
             f"{folder} holds entries judged on other tasks or other data than the board that is "
             f"to be published ({old.name}: {len(old.tasks)} tasks, {new.name}: {len(new.tasks)}): "
-            f"name another board, or start a new folder."
+            "give --name with another board's, or start a new folder."
         )
