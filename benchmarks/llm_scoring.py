@@ -41,8 +41,8 @@ N_BLOCKS = 512
 """Of the prefix cache, 128 tokens each: room for 64 long prompts that share nothing."""
 ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 """With ``--distributed-executor-backend uni``, the model runs in the engine's process. vLLM's
-worker for processors is a process of its own, and both wait for each other in busy loops: on two cores a
-client's speed would then be the scheduler's whim."""
+worker for processors is a process of its own, and both wait for each other in busy loops: on two
+cores a client's speed would then be the scheduler's whim."""
 MOST_APART = 1e-4
 """Nats, between our log-likelihoods and the peer's."""
 
@@ -156,26 +156,31 @@ def measure(
     return found, peer.version
 
 
-def ordering(server: Server, n: int, tasks: int) -> tuple[tuple[str, ...], ...]:
-    """Return lines of the hit rate with our ordering and without."""
-    few = [Ours(server, LONG, n, seed) for seed in range(1, tasks + 1)]
+def ordering(server: Server, tasks: int, each: int, texts: int) -> tuple[tuple[str, ...], ...]:
+    """Return lines of the hit rate with our ordering and without.
+
+    Args:
+        server: that answers.
+        tasks: few-shot tasks, each of which has shots of its own.
+        each: examples of each.
+        texts: that are asked about label by label.
+    """
+    few = [Ours(server, LONG, each, seed) for seed in range(1, tasks + 1)]
     bodies = [body for one in few for body in one.bodies()]
-    many = Ours(server, MANY, n)
-    whole = many.bodies()
-    split = one_by_one(whole)
+    whole = Ours(server, MANY, texts).bodies()
     cases = {
-        f"{tasks} few-shot tasks, {n} examples each": (bodies, shuffled(bodies, 0), "shuffled"),
-        f"{len(MANY.labels)} labels, each asked about alone, {n} examples": (
+        f"{tasks} few-shot tasks, {each} examples each": (bodies, shuffled(bodies, 0), "shuffled"),
+        f"{len(MANY.labels)} labels, each asked about alone, {texts} examples": (
             whole,
-            split,
+            one_by_one(whole),
             "label by label",
         ),
     }
     return tuple(
         (
             name,
-            f"{bare(server, in_order, n, AT_ONCE[-1]).hit_rate:.1%}",
-            f"{bare(server, not_so, n, AT_ONCE[-1]).hit_rate:.1%} ({how})",
+            f"{bare(server, in_order, len(in_order), AT_ONCE[-1]).hit_rate:.1%}",
+            f"{bare(server, not_so, len(not_so), AT_ONCE[-1]).hit_rate:.1%} ({how})",
         )
         for name, (in_order, not_so, how) in cases.items()
     )
@@ -224,8 +229,8 @@ def report(
             "Log-likelihoods of groupbench and lm_eval differ by at most "
             f"{max(one.apart for one in found):.1e} nats: both did the same work.",
             "A ratio is to the better of 32 and 64 requests at once, chosen by its median.",
-            f"The cache has {N_BLOCKS} blocks of 128 tokens, so that it can overflow; prompts of "
-            "fewer tokens than a block are never in it.",
+            f"The cache has {N_BLOCKS} blocks of 128 tokens: what prompts share where orders are "
+            "compared is more than that. Prompts of fewer tokens than a block are never in it.",
             "The server's model runs in its engine's process: a worker of its own would wait in a "
             "busy loop, and two cores are too few for two such loops and a client.",
             f"Load average when it ended, over 1 and 5 minutes, its own work included: {load}.",
@@ -256,7 +261,13 @@ def main() -> None:
     options.add_argument(
         "--peer", type=int, nargs=2, default=(256, 64), help="of them, those lm_eval is asked about"
     )
-    options.add_argument("--ordered", type=int, default=96, help="examples of each task of orders")
+    options.add_argument(
+        "--ordered",
+        type=int,
+        nargs=3,
+        default=(96, 8, 288),
+        help="for orders: few-shot tasks, examples of each, texts asked about label by label",
+    )
     options.add_argument("--vllm-python", type=Path, default=ROOT / ".venv-vllm/bin/python")
     options.add_argument("--lm-eval-python", type=Path, default=ROOT / ".venv-lm-eval/bin/python")
     chosen = options.parse_args()
@@ -296,7 +307,7 @@ def main() -> None:
             found, version = measure(
                 asked, chosen.lm_eval_python, root / "tasks", sizes, chosen.rounds
             )
-            orders = ordering(asked, chosen.ordered, 4)
+            orders = ordering(asked, *chosen.ordered)
         except GroupbenchError as problem:
             raise SystemExit(str(problem)) from None
         finally:

@@ -65,18 +65,27 @@ class Found:
         """Return our examples a CPU-second over an arm's, of fits of one round."""
         return Spread.of(ratios(self.per_cpu_second(OURS), self.per_cpu_second(arm)))
 
+    def share(self, arm: str, peak: float) -> float:
+        """Return the median share of the peak, in operations a CPU-second, that an arm reaches."""
+        timed = self.timed[arm]
+        flops_per_example = self.work.flops / timed[0].n_rows
+        return Spread.of([flops_per_example * t.per_cpu_second / peak for t in timed]).median
+
+    def bound(self, peak: float) -> str:
+        """Return what the peak says of how much faster than the Trainer anything can be."""
+        share = self.share(DEFAULTS, peak)
+        return f"{1 / share:.1f} times on {self.chosen.name}, where it is at {share:.0%}"
+
     def row(self, arm: str, peak: float) -> tuple[str, ...]:
         """Return an arm's line of the table."""
         timed = self.timed[arm]
-        flops_per_example = self.work.flops / timed[0].n_rows
-        share = Spread.of([flops_per_example * t.per_cpu_second / peak for t in timed])
         return (
             self.chosen.name,
             arm,
             Spread.of(self.per_cpu_second(arm)).text(1),
             Spread.of([t.per_wall_second for t in timed]).text(1),
             "1" if arm == OURS else str(self.ratio(arm)),
-            f"{share.median:.0%}",
+            f"{self.share(arm, peak):.0%}",
             f"{sum(t.system_seconds for t in timed) / sum(t.cpu_seconds for t in timed):.0%}",
             f"{sum(t.accuracy for t in timed) / len(timed):.3f}",
             f"{sum(t.log_loss for t in timed) / len(timed):.3f}",
@@ -229,6 +238,8 @@ def report(
             f"Share of peak: 6 * parameters outside embeddings * tokens + 12 * layers * hidden * "
             f"length^2, padding not counted, over what products of 2048 x 2048 float32 matrices "
             f"reach on one thread here: {peak / 1e9:.0f} GFLOP a CPU-second.",
+            f"What computes the same products at that peak is faster than `{DEFAULTS}` by no more "
+            f"than {'; '.join(f.bound(peak) for f in found)}.",
             "Accuracy and log-loss (nats) are means over rounds on the "
             f"first {options.test} test rows at most."
             + ("" if options.full else " So few rows teach little: see the whole train splits."),
