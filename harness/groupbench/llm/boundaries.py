@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from groupbench.errors import SettingError
 from groupbench.llm.encoding import Encoder
@@ -53,6 +53,19 @@ class Joint:
     end: str
 
 
+_Tail = tuple[list[int], int]
+"""Ids of the end of a prompt, an answer and its end mark, and how many of them are the mark's."""
+
+
+class _Cut(NamedTuple):
+    """Where tails of one prompt part."""
+
+    n_shared: int
+    """Ids at their beginning that all share, the prompt's among them."""
+    continuations: Mapping[str, tuple[int, ...]]
+    with_end: bool
+
+
 class Splitter:
     """Cuts prompts and labels apart for one tokenizer."""
 
@@ -61,6 +74,8 @@ class Splitter:
         self._tokenizer = tokenizer
         self._encoder = Encoder(tokenizer)
         self._last: dict[int, tuple[list[str], list[Encoded]]] = {}
+        self._given: tuple[list[int], list[_Tail], tuple[str, ...]] = ([], [], ())
+        self._cut = _Cut(0, {}, with_end=False)
 
     def split(
         self,
@@ -80,21 +95,14 @@ class Splitter:
             plain: where the prompt holds special tokens as plain characters.
         """
         fixed, tails = self._tails(prompt, sent, joint, tuple(surfaces.values()), plain)
-        n_fixed_too = common_prefix([sent[fixed:], *(ids for ids, _ in tails)])
-        found = dict(zip(surfaces, tails, strict=True))
-        whole = {label: tuple(ids[n_fixed_too:]) for label, (ids, _) in found.items()}
-        n_end = {label: n for label, (_, n) in found.items()}
-        n = fixed + n_fixed_too
-        bare = {label: each[: len(each) - n_end[label]] for label, each in whole.items()}
-        clash = any(
-            a != b and longer[: len(ids)] == ids  # an empty one clashes with all
-            for a, ids in bare.items()
-            for b, longer in bare.items()
-        )
+        given = list(sent[fixed:]), tails, tuple(surfaces)
+        if self._given != given:  # prompts often end alike
+            self._given, self._cut = given, _cut(*given)
+        n = fixed + self._cut.n_shared
         return LabelTokens(
             context=tuple(sent[:n]),
-            continuations=whole if clash else bare,
-            with_end=clash,
+            continuations=self._cut.continuations,
+            with_end=self._cut.with_end,
             backed_off=len(sent) - n,
         )
 
@@ -136,7 +144,7 @@ class Splitter:
         joint: Joint,
         answers: Sequence[str],
         plain: Sequence[Span],
-    ) -> tuple[int, list[tuple[list[int], int]]]:
+    ) -> tuple[int, list[_Tail]]:
         """Return the ids of prompt, answer and end, and how many of them are the end's.
 
         The first number says how many ids of ``sent`` come before those of each answer.
@@ -187,6 +195,21 @@ class Splitter:
             if list(sent[-len(tail) :]) == tail:
                 return len(sent) - len(tail), at
         return 0, 0
+
+
+def _cut(sent: Sequence[int], tails: Sequence[_Tail], labels: Sequence[str]) -> _Cut:
+    """Return where the tails of labels part from each other and from what is sent."""
+    n = common_prefix([sent, *(ids for ids, _ in tails)])
+    whole, bare = {}, {}
+    for label, (ids, n_end) in zip(labels, tails, strict=True):
+        whole[label] = tuple(ids[n:])
+        bare[label] = whole[label][: len(ids) - n - n_end]
+    clash = any(
+        a != b and longer[: len(ids)] == ids  # an empty one clashes with all
+        for a, ids in bare.items()
+        for b, longer in bare.items()
+    )
+    return _Cut(n, whole if clash else bare, clash)
 
 
 def _from(at: int, spans: Sequence[Span]) -> list[Span]:

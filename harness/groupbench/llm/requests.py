@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from groupbench.canonical import canonical
+from groupbench.llm.client import Reply
 from groupbench.llm.errors import (
     Action,
     Verdict,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from groupbench.canonical import Json
-    from groupbench.llm.client import Client, Reply
+    from groupbench.llm.client import Client
     from groupbench.llm.pace import Ticket
     from groupbench.llm.responses import ResponseStore, Served
     from groupbench.llm.spending import Reservation
@@ -263,7 +264,7 @@ class Requester:
             verdict = sort_error(failure)
             return replace(verdict, message=self._redact(verdict.message))
         headers = {name: self._redact(value) for name, value in reply.headers.items()}
-        return replace(reply, headers=headers, text=self._redact(reply.text))
+        return Reply(reply.status, headers, self._redact(reply.text))
 
     def _failed(self, verdict: Verdict, ticket: Ticket) -> Usage | None:
         """Go slower where the server asks for it; return what it bills, ``None``: who knows."""

@@ -19,6 +19,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from groupbench.canonical import digest
@@ -185,7 +186,7 @@ class Wording:
         if label is not None:
             return fill(self.question, {**values, "label": self.surface(label)})
         if self.kind is Kind.SINGLE and not self.cue:
-            both = all(mark.search(text) for mark in _MARKED.values())
+            both = all(_marks(text).values())
             return fill(_RELATION_CUE, values) if both else _DEFAULTS[self.kind]["cue"]
         return fill(self.cue, values)
 
@@ -197,7 +198,9 @@ class Wording:
         """
         if not isinstance(given, str):
             return 0
-        found = {name: mark.search(given) for name, mark in _MARKED.items()}
+        found = _marks(given)
+        if not any(found.values()):
+            return 0
         spoken_of = self._spoken_of() if not all(found.values()) or self.cue else frozenset(found)
         ends = [match.end() for name, match in found.items() if match and name in spoken_of]
         return len(given[: max(ends, default=0)].split())
@@ -262,11 +265,14 @@ def _warnings(task: Task, names: tuple[str, ...], *, worded: bool) -> tuple[str,
     return tuple(found)
 
 
+@lru_cache(maxsize=2)  # a prompt looks at its text several times
+def _marks(text: str) -> Mapping[str, re.Match[str] | None]:
+    return {name: mark.search(text) for name, mark in _MARKED.items()}
+
+
 def _arguments(text: str) -> dict[str, str]:
-    found = {name: mark.search(text) for name, mark in _MARKED.items()}
-    return {
-        name: " ".join(match[1].split()) if match else name.upper() for name, match in found.items()
-    }
+    found = _marks(text).items()
+    return {name: " ".join(mark[1].split()) if mark else name.upper() for name, mark in found}
 
 
 def _role(name: str) -> str:
