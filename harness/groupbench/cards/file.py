@@ -67,7 +67,7 @@ def check_choice(value: object, choices: Collection[str], field: str, where: str
         return
     near = get_close_matches(str(value), choices, n=1)
     mend = f"did you mean '{near[0]}'?" if near else f"use {', '.join(choices)}."
-    raise CardError(f"{where}: {field} = {short(value)} is not one of them; {mend}")
+    raise CardError(f"{where}: {field} = {short(value)} is unknown; {mend}")
 
 
 def type_error(message: str, raw: Mapping[str, Any], where: str) -> CardError:

@@ -122,5 +122,5 @@ def inline_shots(shots_as: str) -> bool:
         SettingError: ``shots_as`` is neither ``turns`` nor ``inline``.
     """
     if shots_as not in {"turns", "inline"}:
-        raise SettingError(f"shots_as = {shots_as!r} is not one of them; use turns or inline.")
+        raise SettingError(f"shots_as = {shots_as!r} is unknown; use turns or inline.")
     return shots_as == "inline"
