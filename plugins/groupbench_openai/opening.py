@@ -56,9 +56,8 @@ def assumed(runner: OpenAIRunner) -> Abilities:
         SettingError: that has to be found out first.
     """
     can = runner.known_capabilities()
-    folder = runner.tokenizer_folder() if runner.tokenizer else None
-    if runner.tokenizer and folder is None:
-        raise SettingError(f"{runner.lacks_tokenizer()}.")
+    if (lack := runner.local_tokenizer.lack()) is not None:
+        raise SettingError(f"{lack}.")
     if can is None and (found := Endpoint(runner).last_found()) is not None:
         return _abilities(runner, found)
     if can is None:
@@ -70,7 +69,7 @@ def assumed(runner: OpenAIRunner) -> Abilities:
                 f" {runner.base_url} was probed; name one, as mode=text or mode=json.{mend}"
             )
         can = frozenset().union(*NEEDS[Mode(runner.mode)][:1])
-    if folder is not None:
+    if (folder := runner.local_tokenizer.folder()) is not None:
         form = form_of(load_tokenizer(folder), shots_as=runner.shots_as)
         return Abilities(form, runner.context(), can)
     return Abilities(MessagesForm(shots_as=runner.shots_as), runner.context(), can)
@@ -141,7 +140,7 @@ def _abilities(
 ) -> Abilities:
     """Return what an endpoint was found to do; without a key it is not asked about its tokens."""
     can, limit = frozenset(json.loads(address[FOUND])), int(address[LIMIT])
-    folder = runner.tokenizer_folder() if runner.tokenizer else None
+    folder = runner.local_tokenizer.folder()
     if folder is None or "token_prompts" not in can:
         # Messages are sent, so that the endpoint renders: no boundary of a label is known here.
         return Abilities(MessagesForm(shots_as=runner.shots_as), limit, can - {"token_prompts"})

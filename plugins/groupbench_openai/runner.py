@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -13,11 +12,10 @@ from groupbench.errors import SettingError
 from groupbench.llm.prices import Prices
 from groupbench.llm.prompted import DECIDING, PromptedRunner
 from groupbench.llm.secrets import demand_variable, read_key
-from groupbench.llm.weights import TOKENIZER_FILES, OpenModel
-from groupbench.model_files import files_hash, hub_snapshot
 from groupbench.runner import Place, Resources
 from groupbench_openai.dress import Dress
 from groupbench_openai.presets import CAPABILITIES, preset_of
+from groupbench_openai.tokenizer import LocalTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,6 +134,11 @@ class OpenAIRunner(PromptedRunner):
         return self.key_variable or (KEY_VARIABLE if self.at_openai else "")
 
     @property
+    def local_tokenizer(self) -> LocalTokenizer:
+        """The tokenizer of url's model, where one is named."""
+        return LocalTokenizer(self.tokenizer)
+
+    @property
     def effort(self) -> str:
         """The reasoning effort that is asked for; empty: the field is not sent."""
         preset = self.preset
@@ -158,7 +161,7 @@ class OpenAIRunner(PromptedRunner):
         """Return why it cannot run here, with the mend; asks no network and no server."""
         if find_spec("openai") is None:
             return "openai is not installed: pip install 'groupbench[llm]'"
-        if self.tokenizer and (missing := self._tokenizer_lacks()) is not None:
+        if (missing := self.local_tokenizer.lack()) is not None:
             return missing
         if not self.model and not self.url:
             return "model is not set: name one, as openai:model=gpt-4.1-mini"
@@ -198,7 +201,7 @@ class OpenAIRunner(PromptedRunner):
             "sampling": dress.sampling,
             "effort": dress.effort,
             "reserve": self.reasoning_reserve(),
-            **self._tokenizer_identity(),
+            **self.local_tokenizer.identity(),
         }
 
     @property
@@ -275,31 +278,6 @@ class OpenAIRunner(PromptedRunner):
         from groupbench_openai.opening import opened
 
         return opened(self, request)
-
-    def tokenizer_folder(self) -> Path | None:
-        """Return where the tokenizer is on this machine; ``None`` if it is not."""
-        named = OpenModel.of(self.tokenizer)
-        if named.is_folder:
-            folder = Path(named.name).expanduser()
-            return folder if (folder / "tokenizer.json").is_file() else None
-        return hub_snapshot(named.name, named.revision)
-
-    def _tokenizer_lacks(self) -> str | None:
-        for module in ("transformers", "jinja2"):
-            if find_spec(module) is None:
-                return f"{module} is not installed: pip install 'groupbench[llm]'"
-        return None if self.tokenizer_folder() is not None else self.lacks_tokenizer()
-
-    def lacks_tokenizer(self) -> str:
-        """Return what is said where the tokenizer is not here."""
-        return (
-            f"tokenizer = '{self.tokenizer}' is not on this machine: name a folder that holds its"
-            " tokenizer.json, or a hub id that hf download has fetched"
-        )
-
-    def _tokenizer_identity(self) -> dict[str, Json]:
-        folder = self.tokenizer_folder() if self.tokenizer else None
-        return {} if folder is None else {"tokenizer": files_hash(folder, TOKENIZER_FILES)}
 
     def _demand_url(self) -> None:
         wrong = f"url = '{self.url}' is no URL such as http://host:8000/v1"
