@@ -125,6 +125,9 @@ def test_a_folder_gets_the_board_of_its_own_experiment(desk: Desk) -> None:
     refused = desk.call(2, "leaderboard", "show", "--name", "theirs").stderr
     assert "mine" in refused
     assert "yours" in refused
+    desk.call(0, "leaderboard", "show", desk.board, "--name", "mine")
+    refused = desk.call(2, "leaderboard", "show", desk.board, "--name", "yours").stderr
+    assert "Known: mine." in refused
     wrong = desk.call(2, "leaderboard", "update", desk.board, "--name", "yours").stderr
     assert "--name" in wrong
 

@@ -99,9 +99,11 @@ def read_board(store: Store, name: str | None = None, *, prefer: str | None = No
         UnknownNameError: no board of that name.
     """
     boards = sorted((store.root / FOLDER).glob("[!.]*.json"), key=lambda p: p.stat().st_mtime_ns)
-    if not boards and name is None:
+    if not boards:
         stored = [read_entry(record) for record in store.records("entries")]
         suite = SuiteFacts.agreed([each.suite for each in stored], where=str(store.root))
+        if name not in {None, suite.name}:
+            raise UnknownNameError("leaderboard", str(name), [suite.name])
         return _board(suite, stored, "single")
     wanted = prefer if name is None else name
     named = [] if wanted is None else [path for path in boards if _is_called(path, wanted)]
